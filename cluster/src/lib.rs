@@ -1,0 +1,2 @@
+//! The cluster manager: membership, leader, cluster lock, recovery
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The daemons and their helpers
+#![forbid(unsafe_code)]

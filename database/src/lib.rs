@@ -1,0 +1,2 @@
+//! The clustered database: migration, commits, traverse, freeze
+#![forbid(unsafe_code)]

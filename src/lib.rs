@@ -1,0 +1,2 @@
+//! CTDB Remix, see the README.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Operating system services that need unsafe code or ioctls
