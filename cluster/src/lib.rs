@@ -1,2 +1,15 @@
-//! The cluster manager: membership, leader, cluster lock, recovery
+//! The cluster manager: membership, leader, cluster lock, recovery.
+//!
+//! The crate is sans-IO: no clock, no random source, no sockets, no files. It has two halves,
+//! which run in two processes:
+//!
+//! * [`manager`], the deciding side: who leads, when to recover and how, whom to ban. It runs in
+//!   `ctdb-clusterd`, which is a client of the daemon's socket.
+//! * the node's side, which answers the controls that managers send. A client never receives a
+//!   control, so that half runs inside `ctdbd`.
 #![forbid(unsafe_code)]
+
+pub mod manager;
+mod time;
+
+pub use time::Time;
