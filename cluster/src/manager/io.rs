@@ -21,6 +21,9 @@ pub struct Settings {
     pub leader_timeout: Duration,
     /// `leader capability` of ctdb.conf: whether this node may lead.
     pub leader_capability: bool,
+    /// The Unix time at [`Time::ZERO`](crate::Time::ZERO): ballots carry wall-clock times, which
+    /// C nodes compare with their own.
+    pub wall_clock: Duration,
 }
 
 impl Settings {
@@ -32,6 +35,7 @@ impl Settings {
             cluster_lock: None,
             leader_timeout: Duration::from_secs(5),
             leader_capability: true,
+            wall_clock: Duration::ZERO,
         }
     }
 }
