@@ -1,2 +1,53 @@
-//! An async, typed client of the daemon's socket
+//! A typed, asynchronous client of the daemon's socket: controls, messages, calls and tunnels.
+//!
+//! ```text
+//!  Client (clones) ---- Outgoing ==queue==> writing task ----\
+//!     |  waits                                                 unix socket <-> ctdbd
+//!  Pending (by request id) <--\                              /
+//!  Router (by srvid, tunnel) <-+-- reading task <-- Incoming
+//! ```
+//!
+//! There is one reading task, and it hands on what it reads before it reads more. So when a reply has
+//! come, all messages that the daemon sent before it are in the queues of their subscriptions: the
+//! records of a DB_PULL are complete when the control is. Replies that fit no request are ignored.
+//! When the connection ends, everything that waits fails with [`Error::Disconnected`].
+//!
+//! Everything is bounded by [`Limits`]. A program that needs the one order of all packets, or its own
+//! bookkeeping, stands on [`link`] and [`Pending`] instead.
+//!
+//! ```no_run
+//! # async fn example() -> client::Result<()> {
+//! use std::{path::Path, time::Duration};
+//! use client::{Client, Pnn};
+//!
+//! let client = Client::connect(Path::new("/run/ctdb/ctdbd.socket")).await?;
+//! let answer = client
+//!     .control::<wire::control::GetNodemap>(Pnn::CURRENT, &(), Duration::from_secs(3))
+//!     .await?;
+//! println!("{} nodes, this is node {}", answer.reply.nodes.len(), client.pnn());
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
+
+mod call;
+mod connection;
+mod control;
+mod database;
+mod error;
+pub mod link;
+mod message;
+mod pending;
+mod process;
+mod router;
+mod tunnel;
+
+pub use call::CallAnswer;
+pub use connection::{Client, Limits};
+pub use control::{Answer, RawAnswer};
+pub use database::{DatabaseInfo, DatabaseKind};
+pub use error::{Error, Result};
+pub use message::{Message, Subscription};
+pub use pending::Pending;
+pub use tunnel::{Tunnel, TunnelRequest};
+pub use wire::{DbId, Pnn, Srvid, TunnelId};
