@@ -6,7 +6,10 @@
 
 use std::ops::ControlFlow;
 
-use wire::{DbId, types::{DbFlags, RecordHeader}};
+use wire::{
+    DbId,
+    types::{DbFlags, RecordHeader},
+};
 
 /// Why the local copy could not be read or written. The text names the database, the operation and libtdb's error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +41,7 @@ pub struct Stored {
 }
 
 /// What opening a database gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Opened {
     /// Where the file is: clients open it themselves (GETDBPATH).
     pub path: String,
@@ -69,7 +72,13 @@ pub trait Store {
     /// The record of `key`; `None` where there is none, or one too short to have a header.
     fn fetch(&mut self, db: DbId, key: &[u8]) -> Result<Option<Stored>, StoreError>;
     /// Writes header and value.
-    fn store(&mut self, db: DbId, key: &[u8], header: &RecordHeader, data: &[u8]) -> Result<(), StoreError>;
+    fn store(
+        &mut self,
+        db: DbId,
+        key: &[u8],
+        header: &RecordHeader,
+        data: &[u8],
+    ) -> Result<(), StoreError>;
     /// Removes the record; removing an absent one is no error.
     fn delete(&mut self, db: DbId, key: &[u8]) -> Result<(), StoreError>;
 
@@ -86,7 +95,11 @@ pub trait Store {
     /// Empties the database, inside a transaction.
     fn wipe(&mut self, db: DbId) -> Result<(), StoreError>;
     /// Shows each key with its raw value (header in front). The visitor may stop early.
-    fn traverse(&mut self, db: DbId, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<(), StoreError>;
+    fn traverse(
+        &mut self,
+        db: DbId,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
 
     /// Counts changes from now on (`tdb_enable_seqnum`).
     fn enable_seqnum(&mut self, db: DbId);

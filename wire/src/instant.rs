@@ -1,4 +1,4 @@
-//! Virtual time: the shells measure it, the machines only compare and add.
+//! The time that the sans-IO crates are given: the shells measure it, the machines only compare and add.
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
