@@ -56,7 +56,7 @@ mod tests {
         let missing = check_writable(&dir.path().join("x"));
         assert!(matches!(missing, Err(DirError::Missing(_))));
         let file = dir.path().join("file");
-        std::fs::write(&file, "").unwrap();
+        fs::write(&file, "").unwrap();
         let file = check_writable(&file);
         assert!(matches!(file, Err(DirError::NotADirectory(_))));
         let refused = check_writable(Path::new("/proc/self/fdinfo"));

@@ -68,34 +68,60 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use std::io::Read;
-    use std::process::{Command, Stdio};
+    use std::env;
+    use std::fs::File;
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    const FILE: &str = "FCNTL_LOCK_TEST_FILE";
+
+    /// Not a test but the other process of tests: locks byte 4 until its input ends.
+    #[test]
+    fn lock_holder() {
+        let Some(path) = env::var_os(FILE) else {
+            return;
+        };
+        let file = File::options().write(true).open(path).unwrap();
+        assert!(try_lock_write(&file, 4, 1).unwrap());
+        io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
+    }
+
+    /// A process that holds a lock on byte 4 of the file until it is waited for.
+    pub(crate) fn hold_elsewhere(path: &Path) -> Child {
+        let child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "fcntl_lock::tests::lock_holder"])
+            .env(FILE, path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        for _ in 0..1000 {
+            if holder(&file, 0, 0).unwrap().is_some() {
+                return child;
+            }
+            sleep(Duration::from_millis(10));
+        }
+        panic!("no lock after 10 s");
+    }
 
     #[test]
     fn excludes_other_processes_by_region() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let script = "import fcntl,sys,time\nf=open(sys.argv[1],'r+')\n\
-                      fcntl.lockf(f,fcntl.LOCK_EX,1,4)\nprint(flush=True)\ntime.sleep(30)";
-        let mut other = Command::new("python3")
-            .args(["-c", script])
-            .arg(file.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        other.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
-        let there = (
-            try_lock_write(file.as_file(), 4, 1).unwrap(),
-            holder(file.as_file(), 0, 0).unwrap(),
-        );
-        let elsewhere = try_lock_write(file.as_file(), 0, 4).unwrap();
-        other.kill().unwrap();
-        other.wait().unwrap();
-        assert_eq!(there, (false, Some(other.id().cast_signed())));
-        assert!(elsewhere);
-        assert_eq!(holder(file.as_file(), 0, 0).unwrap(), None);
-        assert!(try_lock_write(file.as_file(), 4, 1).unwrap());
-        unlock(file.as_file(), 0, 0).unwrap();
+        let temp = tempfile::NamedTempFile::new().unwrap();
+        let mut other = hold_elsewhere(temp.path());
+        let file = temp.as_file();
+        let pid = other.id().cast_signed();
+        assert!(!try_lock_write(file, 4, 1).unwrap());
+        assert!(!try_lock_write(file, 0, 0).unwrap());
+        assert!(try_lock_write(file, 0, 4).unwrap());
+        assert_eq!(holder(file, 0, 0).unwrap(), Some(pid));
+        assert!(other.wait().unwrap().success());
+        assert_eq!(holder(file, 0, 0).unwrap(), None);
+        assert!(try_lock_write(file, 4, 1).unwrap());
+        unlock(file, 0, 0).unwrap();
     }
 }

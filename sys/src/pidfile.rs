@@ -9,6 +9,9 @@ use std::process;
 
 use crate::fcntl_lock;
 
+/// How often to try again when the owner goes away while we look.
+const ATTEMPTS: usize = 10;
+
 /// The pid file of the running daemon. Dropping it removes the file, except in a fork.
 ///
 /// The lock is lost when *any* descriptor of the file is closed in this process, so nothing else
@@ -51,7 +54,7 @@ impl PidFile {
             path: path.to_owned(),
             source,
         };
-        loop {
+        for _ in 0..ATTEMPTS {
             let mut file = open(path).map_err(io)?;
             if !fcntl_lock::try_lock_write(&file, 0, 0).map_err(io)? {
                 match fcntl_lock::holder(&file, 0, 0).map_err(io)? {
@@ -74,6 +77,7 @@ impl PidFile {
                 _locked: file,
             });
         }
+        Err(io(io::Error::other("its owner keeps changing")))
     }
 }
 
@@ -111,7 +115,7 @@ fn write_pid(file: &mut File, pid: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Command;
+    use crate::fcntl_lock::tests::hold_elsewhere;
 
     #[test]
     fn written_replaced_and_removed() {
@@ -129,18 +133,10 @@ mod tests {
     fn a_second_daemon_is_told_who_has_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ctdbd.pid");
-        let script = "import fcntl,sys,time\nf=open(sys.argv[1],'w')\nfcntl.lockf(f,fcntl.LOCK_EX)\n\
-                      print(flush=True)\ntime.sleep(30)";
-        let mut holder = Command::new("python3")
-            .args(["-c", script])
-            .arg(&path)
-            .stdout(process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        io::Read::read(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        fs::write(&path, "").unwrap();
+        let mut holder = hold_elsewhere(&path);
         let error = PidFile::create(&path).unwrap_err();
-        holder.kill().unwrap();
-        holder.wait().unwrap();
+        assert!(holder.wait().unwrap().success());
         match error {
             PidFileError::Locked { pid, .. } => assert_eq!(pid, holder.id().cast_signed()),
             other => panic!("{other}"),
