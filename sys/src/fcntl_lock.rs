@@ -100,13 +100,12 @@ pub(crate) mod tests {
             .spawn()
             .unwrap();
         let file = File::options().write(true).open(path).unwrap();
-        for _ in 0..1000 {
-            if holder(&file, 0, 0).unwrap().is_some() {
-                return child;
-            }
+        let is_held = || {
             sleep(Duration::from_millis(10));
-        }
-        panic!("no lock after 10 s");
+            holder(&file, 0, 0).unwrap().is_some()
+        };
+        assert!((0..1000).any(|_| is_held()), "no lock after 10 s");
+        child
     }
 
     #[test]
