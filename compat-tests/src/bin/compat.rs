@@ -1,0 +1,203 @@
+//! `compat`: the tests against real peers, and the demonstration cluster. Needs root.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use compat_tests::cluster::{Cluster, Spec};
+use compat_tests::demo;
+use compat_tests::host::{self, Host};
+use compat_tests::report::Report;
+use compat_tests::sections::{self, Section, compare};
+
+/// Tests against real peers: smbd, the C `ctdb` tool, C ctdbd as a neighbour.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Unmodified smbd on every node: what one node does binds the others.
+    Accept {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// The sections to run, in this order; all by default.
+        #[arg(long, value_delimiter = ',')]
+        sections: Vec<Section>,
+        /// smbd without clustering: the negative control, in which the section on locks fails.
+        #[arg(long)]
+        no_clustering: bool,
+    },
+    /// The `ctdb` tool's output on our cluster against that on a C cluster in the same state.
+    Compare {
+        #[command(flatten)]
+        nodes: Nodes,
+    },
+    /// Shows a cluster at work, and keeps it until Ctrl-C.
+    Demo {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// End after the demonstration.
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+/// Which nodes there are, and what they run.
+#[derive(Debug, Args)]
+struct Nodes {
+    /// The package root under test; without it, every node runs the machine's own ctdbd.
+    #[arg(long)]
+    root: Option<PathBuf>,
+    /// Numbers of the nodes that run the machine's own ctdbd all the same.
+    #[arg(long, value_delimiter = ',')]
+    theirs: Vec<usize>,
+    /// How many nodes.
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// A directory for the logs of a run that failed.
+    #[arg(long)]
+    logs: Option<PathBuf>,
+    /// ctdbd's log level.
+    #[arg(long, default_value = "NOTICE")]
+    log_level: String,
+}
+
+impl Nodes {
+    fn spec(&self) -> Result<Spec> {
+        ensure!((1..=9).contains(&self.nodes), "1 to 9 nodes");
+        let root = self
+            .root
+            .as_ref()
+            .map(|root| root.canonicalize().context("--root"));
+        let root = root.transpose()?;
+        if let Some(root) = &root {
+            ensure!(
+                root.join("usr/sbin/ctdbd").is_file(),
+                "no usr/sbin/ctdbd below {}",
+                root.display()
+            );
+        }
+        let of = |pnn| root.clone().filter(|_| !self.theirs.contains(&pnn));
+        Ok(Spec {
+            roots: (0..self.nodes).map(of).collect(),
+            clustering: true,
+            log_level: self.log_level.clone(),
+        })
+    }
+
+    /// What must stay visible in the namespaces.
+    fn host(&self) -> Result<Host> {
+        let seen = [
+            self.root.clone(),
+            self.logs.clone(),
+            std::env::current_exe().ok(),
+        ];
+        let absolute = |path: PathBuf| std::path::absolute(path).ok();
+        Host::prepare(
+            &seen
+                .into_iter()
+                .flatten()
+                .filter_map(absolute)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn keep_logs(&self, cluster: &Cluster, report: &Report) -> Result<()> {
+        match &self.logs {
+            Some(logs) if report.failed() > 0 => cluster.keep_logs(logs),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    if !host::is_inside() {
+        return host::run_inside();
+    }
+    let held = match cli.what {
+        What::Accept {
+            nodes,
+            sections,
+            no_clustering,
+        } => accept(&nodes, &sections, !no_clustering)?,
+        What::Compare { nodes } => run_compare(&nodes)?,
+        What::Demo { nodes, once } => {
+            let cluster = Cluster::boot(nodes.host()?, &nodes.spec()?)?;
+            let shown = demo::run(&cluster, once);
+            if let (Err(_), Some(logs)) = (&shown, &nodes.logs) {
+                cluster.keep_logs(logs)?;
+            }
+            shown?;
+            true
+        }
+    };
+    Ok(if held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn accept(nodes: &Nodes, sections: &[Section], clustering: bool) -> Result<bool> {
+    let spec = Spec {
+        clustering,
+        ..nodes.spec()?
+    };
+    let mut report = Report::default();
+    let mut cluster = Cluster::boot(nodes.host()?, &spec)?;
+    for node in &cluster.nodes {
+        println!(
+            "# node {} runs {}",
+            node.pnn,
+            if node.is_ours() { "ours" } else { "theirs" }
+        );
+    }
+    report.group("start", |report| sections::bring_up(&cluster, report));
+    if report.failed() == 0 {
+        let all = if sections.is_empty() {
+            Section::value_variants()
+        } else {
+            sections
+        };
+        for section in all {
+            let name = format!("{section:?}").to_lowercase();
+            report.group(&name, |report| section.run(&mut cluster, report));
+        }
+    }
+    nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}
+
+fn run_compare(nodes: &Nodes) -> Result<bool> {
+    let spec = nodes.spec()?;
+    let their_spec = Spec {
+        roots: vec![None; nodes.nodes],
+        ..spec.clone()
+    };
+    let mut report = Report::default();
+    println!("# the C cluster");
+    let host = nodes.host()?;
+    let cluster = Cluster::boot(host, &their_spec)?;
+    let theirs = compare::record(&cluster)?;
+    let host = cluster.power_off()?;
+    println!("# the cluster under test");
+    let cluster = Cluster::boot(host, &spec)?;
+    let ours = match compare::record(&cluster) {
+        Ok(ours) => ours,
+        Err(why) => {
+            report.check("the cluster under test goes through all states", || {
+                Err(why)
+            });
+            Vec::new()
+        }
+    };
+    compare::compare(&theirs, &ours, &mut report);
+    nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}

@@ -1,0 +1,224 @@
+//! A cluster of nodes with one file system, and smbd on each.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::host::{Host, address};
+use crate::node::{Files, Node};
+use crate::report::within;
+use crate::smb2::Connection;
+
+/// The user of the cluster's own database, for smbclient.
+pub const USER: &str = "smbu%secret";
+/// The share that every node serves.
+pub const SHARE: &str = "share";
+/// What makes a cluster quick to notice.
+const TUNABLES: &str = "MonitorInterval=2\nKeepaliveInterval=1\nKeepaliveLimit=4\n\
+                        RerecoveryTimeout=2\nElectionTimeout=2\nTakeoverTimeout=10\n";
+
+/// What a cluster is to be made of.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The package root of each node; `None` is the machine's own files.
+    pub roots: Vec<Option<PathBuf>>,
+    /// smbd's `clustering`; without it every cross-node assertion has to fail.
+    pub clustering: bool,
+    /// ctdbd's log level.
+    pub log_level: String,
+}
+
+/// Booted nodes. Dropping it powers them off.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The machine.
+    pub host: Host,
+    /// By their number.
+    pub nodes: Vec<Node>,
+}
+
+impl Cluster {
+    /// Boots the nodes of a new cluster; no daemon runs yet.
+    ///
+    /// # Errors
+    /// A node does not boot.
+    pub fn boot(host: Host, spec: &Spec) -> Result<Self> {
+        let share = host.dir.join(SHARE);
+        fs::create_dir_all(&share)?;
+        fs::set_permissions(&share, std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
+        let files = Files {
+            nodes: (0..spec.roots.len())
+                .map(|pnn| format!("{}\n", address(pnn)))
+                .collect(),
+            ctdb_conf: ctdb_conf(&share, &spec.log_level),
+            tunables: TUNABLES.to_owned(),
+            smb_conf: smb_conf(&share, spec.clustering),
+        };
+        let mut nodes = Vec::new();
+        for (pnn, root) in spec.roots.iter().enumerate() {
+            let dir = host.dir.join(format!("node{pnn}"));
+            nodes.push(Node::install(dir, pnn, root.clone(), &files)?);
+        }
+        Ok(Self { host, nodes })
+    }
+
+    /// Starts ctdbd on every node and waits until all are OK.
+    ///
+    /// # Errors
+    /// A daemon does not start, or the cluster does not come up within a minute.
+    pub fn start_ctdbd(&self) -> Result<()> {
+        self.nodes.iter().try_for_each(Node::start_ctdbd)?;
+        within(60, || self.check_all_ok())
+    }
+
+    /// Starts smbd on every node and waits until all serve.
+    ///
+    /// # Errors
+    /// A daemon does not start, or does not listen within 20 seconds.
+    pub fn start_smbd(&self) -> Result<()> {
+        self.nodes.iter().try_for_each(Node::start_smbd)?;
+        (0..self.nodes.len()).try_for_each(|pnn| within(20, || check_serves(pnn)))
+    }
+
+    /// Makes the user on one node; the whole cluster knows it then.
+    ///
+    /// # Errors
+    /// smbpasswd fails.
+    pub fn add_user(&self) -> Result<()> {
+        self.nodes[0]
+            .sh(r"printf 'secret\nsecret\n' | smbpasswd -s -a smbu")
+            .map(drop)
+    }
+
+    /// Every node sees all nodes OK, and is not in recovery.
+    ///
+    /// # Errors
+    /// Shows the status of a node that does not.
+    pub fn check_all_ok(&self) -> Result<()> {
+        self.nodes
+            .iter()
+            .try_for_each(|node| check_ok(node, self.nodes.len()))
+    }
+
+    /// All but the last node see each other OK.
+    ///
+    /// # Errors
+    /// Shows the status of a node that does not.
+    pub fn check_rest_ok(&self) -> Result<()> {
+        let rest = &self.nodes[..self.last()];
+        rest.iter().try_for_each(|node| check_ok(node, rest.len()))
+    }
+
+    /// The last node: the one that things are done to.
+    #[must_use]
+    pub fn last(&self) -> usize {
+        self.nodes.len() - 1
+    }
+
+    /// An SMB session on a node.
+    ///
+    /// # Errors
+    /// As [`Connection::open_share`].
+    pub fn session(&self, pnn: usize) -> Result<Connection> {
+        Connection::open_share(address(pnn), SHARE)
+    }
+
+    /// Ends the cluster and gives the machine back, empty.
+    ///
+    /// # Errors
+    /// Its files cannot be removed.
+    pub fn power_off(self) -> Result<Host> {
+        let Self { host, nodes } = self;
+        for node in &nodes {
+            fs::remove_dir_all(host.dir.join(format!("node{}", node.pnn)))?;
+        }
+        drop(nodes);
+        fs::remove_dir_all(host.dir.join(SHARE))?;
+        Ok(host)
+    }
+
+    /// Copies all logs into a directory.
+    ///
+    /// # Errors
+    /// They cannot be copied.
+    pub fn keep_logs(&self, to: &Path) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| node.keep_logs(to))?;
+        println!("# logs: {}", to.display());
+        Ok(())
+    }
+}
+
+/// A node sees that many nodes OK, and is not in recovery.
+fn check_ok(node: &Node, wanted: usize) -> Result<()> {
+    let status = node.ctdb(&["status"])?;
+    let ok = status
+        .lines()
+        .filter(|line| line.starts_with("pnn:") && is_ok(line))
+        .count();
+    let normal = status
+        .lines()
+        .any(|line| line.starts_with("Recovery mode:NORMAL"));
+    ensure!(
+        ok == wanted && normal,
+        "node {} sees {ok} of {wanted} OK\n{status}",
+        node.pnn
+    );
+    Ok(())
+}
+
+/// `pnn:0 192.0.2.10       OK (THIS NODE)`: flags stand after the address.
+fn is_ok(line: &str) -> bool {
+    line.split_whitespace().nth(2) == Some("OK")
+}
+
+/// smbd of a node accepts connections.
+///
+/// # Errors
+/// It does not.
+pub fn check_serves(pnn: usize) -> Result<()> {
+    let server: IpAddr = address(pnn);
+    TcpStream::connect_timeout(&SocketAddr::new(server, 445), Duration::from_secs(1))
+        .map(drop)
+        .with_context(|| format!("smbd of node {pnn}"))
+}
+
+fn ctdb_conf(share: &Path, log_level: &str) -> String {
+    format!(
+        "[logging]\n\tlocation = file:/var/log/ctdb/log.ctdb\n\tlog level = {log_level}\n\
+         [cluster]\n\tcluster lock = {}/.reclock\n\tleader timeout = 2\n\
+         [legacy]\n\trealtime scheduling = false\n",
+        share.display()
+    )
+}
+
+/// All nodes share one kernel, so whatever smbd could settle through the kernel is switched off:
+/// otherwise a lock would be seen on another node without any ctdbd.
+fn smb_conf(share: &Path, clustering: bool) -> String {
+    let clustering = if clustering { "yes" } else { "no" };
+    format!(
+        "[global]\nclustering = {clustering}\nnetbios name = SMBCLUSTER\nworkgroup = TEST\n\
+         server role = standalone\npassdb backend = tdbsam\nmap to guest = bad user\n\
+         load printers = no\ndisable spoolss = yes\nsmb ports = 445\nbind interfaces only = no\n\
+         log level = 1\nmax log size = 0\nsmbd profiling level = off\nregistry shares = yes\n\
+         kernel oplocks = no\nkernel share modes = no\nposix locking = no\n\
+         kernel change notify = no\nea support = yes\nstore dos attributes = yes\n\
+         server multi channel support = no\n[{SHARE}]\npath = {}\nread only = no\nguest ok = yes\n",
+        share.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_ok_by_its_flags_and_not_by_its_name() {
+        assert!(is_ok("pnn:0 192.0.2.10       OK (THIS NODE)"));
+        assert!(!is_ok(
+            "pnn:1 192.0.2.11       DISCONNECTED|UNHEALTHY|INACTIVE"
+        ));
+    }
+}
