@@ -1,2 +1,4 @@
 //! The daemons and their helpers
 #![forbid(unsafe_code)]
+
+pub mod workers;

@@ -1,0 +1,169 @@
+//! The pool: the handle that ctdbd holds, and the task that keeps the processes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use wire::DbId;
+
+use super::dispatch::{Action, Dispatch, WorkerId};
+use super::process::{Process, Report};
+use super::{DatabaseFile, Event, Job, JobId, Limits};
+
+#[derive(Debug)]
+enum Command {
+    Open(DatabaseFile),
+    Close(DbId),
+    Start(JobId, DbId, Job),
+    Release(JobId),
+    Credit(JobId),
+    LockLimit(u32),
+}
+
+/// The worker processes of all databases. No call waits; all take effect in the order they were made. Dropping the pool
+/// kills its processes.
+#[derive(Debug)]
+pub struct Pool {
+    commands: UnboundedSender<Command>,
+}
+
+impl Pool {
+    /// A pool without processes; `program` is the path of `ctdb-database-worker`, `events` gets what becomes of the jobs.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(program: PathBuf, events: UnboundedSender<(JobId, Event)>, limits: Limits) -> Self {
+        let (commands, todo) = unbounded_channel();
+        let (reports, reported) = unbounded_channel();
+        let dispatch = Dispatch::new(limits);
+        let actor = Actor {
+            program,
+            events,
+            reports,
+            dispatch,
+            processes: BTreeMap::new(),
+        };
+        tokio::spawn(actor.run(todo, reported));
+        Self { commands }
+    }
+
+    /// Makes a database known; processes are started when there is something to do.
+    pub fn open(&mut self, file: DatabaseFile) {
+        self.tell(Command::Open(file));
+    }
+
+    /// Forgets a database: jobs that wait fail, jobs under way are lost, its processes are killed.
+    pub fn close(&mut self, db: DbId) {
+        self.tell(Command::Close(db));
+    }
+
+    /// Begins a job, or queues it behind those that have the slots.
+    ///
+    /// # Panics
+    /// The pool's task panics if `job` names a job that is not over yet.
+    pub fn start(&mut self, job: JobId, db: DbId, what: Job) {
+        self.tell(Command::Start(job, db, what));
+    }
+
+    /// Lets go of a lock, or gives a job up. A commit that has begun may have been carried out. A wait for a chain goes on
+    /// for nobody (and for the next who wants that key) until the chain is locked, then it is unlocked at once.
+    pub fn release(&mut self, job: JobId) {
+        self.tell(Command::Release(job));
+    }
+
+    /// Allows a traverse one more batch; call it for each [`Event::Records`] that has been dealt with.
+    pub fn credit(&mut self, job: JobId) {
+        self.tell(Command::Credit(job));
+    }
+
+    /// Changes `LockProcessesPerDB`; locks that are there stay.
+    pub fn set_lock_limit(&mut self, locks_per_db: u32) {
+        self.tell(Command::LockLimit(locks_per_db));
+    }
+
+    fn tell(&self, command: Command) {
+        if self.commands.send(command).is_err() {
+            tracing::error!("the worker pool is gone");
+        }
+    }
+}
+
+struct Actor {
+    program: PathBuf,
+    events: UnboundedSender<(JobId, Event)>,
+    reports: UnboundedSender<Report>,
+    dispatch: Dispatch,
+    processes: BTreeMap<WorkerId, Process>,
+}
+
+impl Actor {
+    async fn run(
+        mut self,
+        mut todo: UnboundedReceiver<Command>,
+        mut reported: UnboundedReceiver<Report>,
+    ) {
+        loop {
+            tokio::select! {
+                command = todo.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                Some(report) = reported.recv() => self.hear(report),
+            }
+            self.act();
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open(file) => self.dispatch.open(file),
+            Command::Close(db) => self.dispatch.close(db),
+            Command::Start(job, db, what) => self.dispatch.start(job, db, what),
+            Command::Release(job) => self.dispatch.release(job),
+            Command::Credit(job) => self.dispatch.credit(job),
+            Command::LockLimit(limit) => self.dispatch.set_lock_limit(limit),
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        match report {
+            Report::Reply(id, reply) => self.dispatch.on_reply(id, reply),
+            Report::Gone(id, reason) => {
+                self.processes.remove(&id);
+                self.dispatch.on_gone(id, &reason);
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        let mut actions = VecDeque::from(self.dispatch.take_actions());
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Spawn(id, file) => self.spawn(id, &file),
+                Action::Send(id, request) => {
+                    if let Some(process) = self.processes.get(&id) {
+                        process.send(request);
+                    }
+                }
+                Action::Kill(id) => drop(self.processes.remove(&id)),
+                Action::Emit(job, event) => {
+                    // nobody listens any more while the daemon ends
+                    let _ = self.events.send((job, event));
+                }
+            }
+            actions.extend(self.dispatch.take_actions());
+        }
+    }
+
+    fn spawn(&mut self, id: WorkerId, file: &DatabaseFile) {
+        match Process::spawn(&self.program, file, id, self.reports.clone()) {
+            Ok(process) => drop(self.processes.insert(id, process)),
+            Err(error) => {
+                let program = self.program.display();
+                let reason = format!("cannot start {program} for {}: {error}", file.name);
+                tracing::error!(db = %file.db, "{reason}");
+                self.dispatch.on_unborn(id, &reason);
+            }
+        }
+    }
+}

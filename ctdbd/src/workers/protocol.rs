@@ -1,0 +1,373 @@
+//! What ctdbd and a worker say to each other over their socket pair.
+//!
+//! ```text
+//! +--------+-----+----------------+
+//! | length | tag | the tag's fields |      length: u32, of tag and fields; numbers in host byte order
+//! +--------+-----+----------------+
+//! ```
+//!
+//! Both ends are ours and of one version; lengths are checked all the same, and a frame takes no more memory than what
+//! of it has arrived.
+
+use std::io::{self, Read, Write};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use wire::Pnn;
+use wire::coding::{Decode, DecodeError, Encode, Reader, put_length};
+
+use super::Job;
+
+/// The longest frame, in bytes: a marshall buffer as large as a packet may be, and room for what is around it.
+pub const MAX_FRAME: usize = (1 << 30) + (64 << 10);
+
+/// What ctdbd tells a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Do this; only one job at a time.
+    Start(Job),
+    /// Let go of the lock.
+    Unlock,
+    /// One more batch of records may be sent.
+    Credit,
+}
+
+/// What a worker tells ctdbd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The lock is held.
+    Locked,
+    /// It is held no longer.
+    Unlocked,
+    /// The job could not be done.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// The commit is over.
+    Committed {
+        /// 0: done; otherwise nothing was changed.
+        status: i32,
+        /// Why not.
+        reason: String,
+    },
+    /// Some keys and values.
+    Records(Vec<(Vec<u8>, Vec<u8>)>),
+    /// The traverse is over.
+    Traversed {
+        /// How many records were sent.
+        count: u64,
+    },
+}
+
+/// Why no frame could be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The socket failed, or ended inside a frame.
+    #[error("worker socket: {0}")]
+    Io(#[from] io::Error),
+    /// The frame is longer than [`MAX_FRAME`].
+    #[error("worker frame of {0} bytes is too long")]
+    TooLong(usize),
+    /// Its bytes make no sense.
+    #[error("worker frame: {0}")]
+    Decode(#[from] DecodeError),
+}
+
+/// The whole frame of a request or reply.
+///
+/// # Errors
+/// [`FrameError::TooLong`]
+pub fn frame(body: &impl Encode) -> Result<Vec<u8>, FrameError> {
+    let mut out = vec![0; 4];
+    body.encode(&mut out);
+    let length = out.len() - 4;
+    let too_long = FrameError::TooLong(length);
+    let length = u32::try_from(length)
+        .ok()
+        .filter(|l| *l as usize <= MAX_FRAME)
+        .ok_or(too_long)?;
+    out[..4].copy_from_slice(&length.to_ne_bytes());
+    Ok(out)
+}
+
+/// Writes a frame to a blocking socket.
+///
+/// # Errors
+/// Those of the socket, [`FrameError::TooLong`].
+pub fn write_frame(to: &mut impl Write, body: &impl Encode) -> Result<(), FrameError> {
+    Ok(to.write_all(&frame(body)?)?)
+}
+
+/// Reads a frame from a blocking socket; `None` at its end.
+///
+/// # Errors
+/// Those of the socket, and of a frame that is none.
+pub fn read_frame<T: Decode>(from: &mut impl Read) -> Result<Option<T>, FrameError> {
+    let mut length = [0; 4];
+    match from.read_exact(&mut length) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let length = checked_length(length)?;
+    let mut body = Vec::new();
+    from.take(length as u64).read_to_end(&mut body)?;
+    decode_body(length, &body).map(Some)
+}
+
+/// Reads a frame from a socket of the runtime; `None` at its end.
+///
+/// # Errors
+/// Those of the socket, and of a frame that is none.
+pub async fn read_frame_async<T: Decode>(
+    from: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<T>, FrameError> {
+    let mut length = [0; 4];
+    match from.read_exact(&mut length).await {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    };
+    let length = checked_length(length)?;
+    let mut body = Vec::new();
+    from.take(length as u64).read_to_end(&mut body).await?;
+    decode_body(length, &body).map(Some)
+}
+
+fn checked_length(length: [u8; 4]) -> Result<usize, FrameError> {
+    let length = u32::from_ne_bytes(length) as usize;
+    if length > MAX_FRAME {
+        Err(FrameError::TooLong(length))
+    } else {
+        Ok(length)
+    }
+}
+
+fn decode_body<T: Decode>(length: usize, body: &[u8]) -> Result<T, FrameError> {
+    if body.len() < length {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    Ok(T::from_bytes(body)?)
+}
+
+// C's own way to write bytes with their length in front; the generic list of u8 goes byte by byte
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
+    r.counted()
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+impl Encode for Request {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Unlock => out.push(0),
+            Self::Credit => out.push(1),
+            Self::Start(Job::LockRecord { key }) => {
+                out.push(2);
+                put_bytes(out, key);
+            }
+            Self::Start(Job::LockAll) => out.push(3),
+            Self::Start(Job::Commit {
+                records,
+                replace_only,
+            }) => {
+                out.push(4);
+                replace_only.encode(out);
+                put_bytes(out, records);
+            }
+            Self::Start(Job::Traverse {
+                only_dmaster,
+                with_empty,
+            }) => {
+                out.push(5);
+                with_empty.encode(out);
+                only_dmaster.is_some().encode(out);
+                only_dmaster.map_or(0, |pnn| pnn.0).encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for Request {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let job = match r.at("workers::Request", "tag").get::<u8>()? {
+            0 => return Ok(Self::Unlock),
+            1 => return Ok(Self::Credit),
+            2 => Job::LockRecord {
+                key: r.counted()?.to_vec(),
+            },
+            3 => Job::LockAll,
+            4 => {
+                let replace_only = r.get()?;
+                Job::Commit {
+                    records: r.counted()?.to_vec(),
+                    replace_only,
+                }
+            }
+            5 => {
+                let with_empty = r.get()?;
+                let (some, pnn) = (r.get::<bool>()?, r.u32()?);
+                Job::Traverse {
+                    only_dmaster: some.then_some(Pnn(pnn)),
+                    with_empty,
+                }
+            }
+            tag => return Err(r.invalid("a tag from 0 to 5", tag)),
+        };
+        Ok(Self::Start(job))
+    }
+}
+
+impl Encode for Reply {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Locked => out.push(0),
+            Self::Unlocked => out.push(1),
+            Self::Failed { reason } => {
+                out.push(2);
+                put_bytes(out, reason.as_bytes());
+            }
+            Self::Committed { status, reason } => {
+                out.push(3);
+                status.encode(out);
+                put_bytes(out, reason.as_bytes());
+            }
+            Self::Records(records) => {
+                out.push(4);
+                put_length(out, records.len());
+                for (key, data) in records {
+                    put_bytes(out, key);
+                    put_bytes(out, data);
+                }
+            }
+            Self::Traversed { count } => {
+                out.push(5);
+                count.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for Reply {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match r.at("workers::Reply", "tag").get::<u8>()? {
+            0 => Self::Locked,
+            1 => Self::Unlocked,
+            2 => Self::Failed { reason: text(r)? },
+            3 => Self::Committed {
+                status: r.get()?,
+                reason: text(r)?,
+            },
+            4 => Self::Records(records(r)?),
+            5 => Self::Traversed { count: r.u64()? },
+            tag => return Err(r.invalid("a tag from 0 to 5", tag)),
+        })
+    }
+}
+
+fn records(r: &mut Reader<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DecodeError> {
+    let count = r.count(8)?;
+    (0..count)
+        .map(|_| Ok((r.counted()?.to_vec(), r.counted()?.to_vec())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests() -> Vec<Request> {
+        vec![
+            Request::Unlock,
+            Request::Credit,
+            Request::Start(Job::LockRecord {
+                key: b"key".to_vec(),
+            }),
+            Request::Start(Job::LockAll),
+            Request::Start(Job::Commit {
+                records: vec![7; 70_000],
+                replace_only: true,
+            }),
+            Request::Start(Job::Traverse {
+                only_dmaster: Some(Pnn(0)),
+                with_empty: true,
+            }),
+            Request::Start(Job::Traverse {
+                only_dmaster: None,
+                with_empty: false,
+            }),
+        ]
+    }
+
+    fn replies() -> Vec<Reply> {
+        vec![
+            Reply::Locked,
+            Reply::Unlocked,
+            Reply::Failed {
+                reason: "because".into(),
+            },
+            Reply::Committed {
+                status: 1,
+                reason: String::new(),
+            },
+            Reply::Records(vec![(b"k".to_vec(), vec![]), (vec![], b"v".to_vec())]),
+            Reply::Traversed { count: u64::MAX },
+        ]
+    }
+
+    #[test]
+    fn frames_come_back_one_after_another() -> Result<(), FrameError> {
+        let mut bytes = Vec::new();
+        requests()
+            .iter()
+            .try_for_each(|request| write_frame(&mut bytes, request))?;
+        let mut from = bytes.as_slice();
+        for request in requests() {
+            assert_eq!(read_frame(&mut from)?, Some(request));
+        }
+        assert_eq!(read_frame::<Request>(&mut from)?, None);
+        for reply in replies() {
+            let bytes = frame(&reply)?;
+            assert_eq!(read_frame(&mut bytes.as_slice())?, Some(reply));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_cut_frame_is_an_error_and_never_a_panic() -> Result<(), FrameError> {
+        for reply in replies() {
+            let bytes = frame(&reply)?;
+            for end in 4..bytes.len() {
+                assert!(
+                    read_frame::<Reply>(&mut &bytes[..end]).is_err(),
+                    "{reply:?} cut at {end}"
+                );
+                assert!(
+                    Reply::from_bytes(&bytes[4..end]).is_err(),
+                    "{reply:?} short of {end}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn lengths_and_counts_are_not_believed() {
+        let long = [0xff; 64];
+        assert!(matches!(
+            read_frame::<Reply>(&mut &long[..]),
+            Err(FrameError::TooLong(_))
+        ));
+        let many = [4, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0];
+        assert!(matches!(
+            Reply::from_bytes(&many),
+            Err(DecodeError::Count { .. })
+        ));
+        assert!(matches!(
+            Request::from_bytes(&[9]),
+            Err(DecodeError::Invalid { .. })
+        ));
+    }
+}

@@ -1,0 +1,203 @@
+//! The worker's side: one database, one job at a time, everything blocking.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tdb::{Flags, OpenOptions, Tdb};
+
+use super::Job;
+use super::apply::apply;
+use super::protocol::{FrameError, Reply, Request, read_frame, write_frame};
+use super::walk::{Filter, walk};
+
+/// What a worker is told on its command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// The name, for the log.
+    pub name: String,
+    /// The tdb file; it exists.
+    pub path: PathBuf,
+    /// libtdb's open flags.
+    pub flags: u32,
+    /// Hash chains.
+    pub hash_size: u32,
+}
+
+/// Why a worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] tdb::Error),
+    /// The socket to ctdbd failed.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A system call failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// ctdbd asked for something that the state of the worker does not allow.
+    #[error("unexpected request {0:?}")]
+    Unexpected(Request),
+    /// ctdbd has ended in the middle of a job.
+    #[error("ctdbd has gone away")]
+    ParentGone,
+}
+
+impl From<nix::Error> for ServeError {
+    fn from(error: nix::Error) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+/// Does what ctdbd asks over `socket`, until its end.
+///
+/// # Errors
+/// If the database cannot be opened (ctdbd is told so first), or the socket fails.
+pub fn serve(database: &Database, mut socket: UnixStream) -> Result<(), ServeError> {
+    end_with_parent(&socket)?;
+    let tdb = match open(database) {
+        Ok(tdb) => tdb,
+        Err(error) => {
+            write_frame(
+                &mut socket,
+                &Reply::Failed {
+                    reason: error.to_string(),
+                },
+            )?;
+            return Err(error.into());
+        }
+    };
+    let mut worker = Worker {
+        tdb,
+        socket,
+        held: Held::Nothing,
+    };
+    while let Some(request) = read_frame(&mut worker.socket)? {
+        worker.handle(request)?;
+    }
+    Ok(())
+}
+
+/// A thread that kills this process when ctdbd's end of the socket closes: the first thread may be waiting for a lock
+/// inside libtdb, for ever.
+fn end_with_parent(socket: &UnixStream) -> io::Result<()> {
+    let socket = socket.try_clone()?;
+    std::thread::Builder::new()
+        .name("watch".into())
+        .spawn(move || {
+            // no events asked for: only the hang-up is reported
+            let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+            while poll(&mut fds, PollTimeout::NONE) == Err(nix::Error::EINTR) {}
+            kill(Pid::this(), Signal::SIGKILL)
+        })?;
+    Ok(())
+}
+
+fn open(database: &Database) -> Result<Tdb, tdb::Error> {
+    let options = OpenOptions {
+        hash_size: database.hash_size,
+        flags: Flags::from_bits_retain(database.flags),
+        create: false,
+        ..OpenOptions::default()
+    };
+    Tdb::open(&database.path, &options)
+}
+
+enum Held {
+    Nothing,
+    Chain(Vec<u8>),
+    All,
+}
+
+struct Worker {
+    tdb: Tdb,
+    socket: UnixStream,
+    held: Held,
+}
+
+impl Worker {
+    fn handle(&mut self, request: Request) -> Result<(), ServeError> {
+        let reply = match (request, &self.held) {
+            // of a traverse that is over
+            (Request::Credit, _) => return Ok(()),
+            (Request::Start(job), Held::Nothing) => match self.run(job)? {
+                Some(reply) => reply,
+                None => return Ok(()),
+            },
+            (Request::Unlock, Held::Chain(_) | Held::All) => self.unlock()?,
+            (request, _) => return Err(ServeError::Unexpected(request)),
+        };
+        Ok(write_frame(&mut self.socket, &reply)?)
+    }
+
+    /// Does a job; `None` if it has given its answer by itself.
+    fn run(&mut self, job: Job) -> Result<Option<Reply>, ServeError> {
+        Ok(Some(match job {
+            Job::LockRecord { key } => {
+                let locked = self.tdb.lock_chain(&key);
+                self.locked(locked, Held::Chain(key))
+            }
+            Job::LockAll => {
+                let locked = self.tdb.lock_all();
+                self.locked(locked, Held::All)
+            }
+            Job::Commit {
+                records,
+                replace_only,
+            } => committed(apply(&self.tdb, &records, replace_only)),
+            Job::Traverse {
+                only_dmaster,
+                with_empty,
+            } => {
+                let filter = Filter {
+                    only_dmaster,
+                    with_empty,
+                };
+                return walk(&self.tdb, &mut self.socket, filter).map(|()| None);
+            }
+        }))
+    }
+
+    fn locked(&mut self, result: Result<(), tdb::Error>, held: Held) -> Reply {
+        match result {
+            Ok(()) => {
+                self.held = held;
+                Reply::Locked
+            }
+            Err(error) => Reply::Failed {
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    /// A lock that cannot be given back ends the worker, and with it the lock.
+    fn unlock(&mut self) -> Result<Reply, ServeError> {
+        match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Chain(key) => self.tdb.unlock_chain(&key)?,
+            Held::All => self.tdb.unlock_all()?,
+            Held::Nothing => {}
+        }
+        Ok(Reply::Unlocked)
+    }
+}
+
+fn committed(result: Result<(), super::apply::ApplyError>) -> Reply {
+    match result {
+        Ok(()) => Reply::Committed {
+            status: 0,
+            reason: String::new(),
+        },
+        Err(error) => {
+            tracing::error!(%error, "commit refused");
+            Reply::Committed {
+                status: 1,
+                reason: error.to_string(),
+            }
+        }
+    }
+}
