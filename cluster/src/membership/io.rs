@@ -13,15 +13,11 @@ use wire::{Pnn, Srvid};
 
 /// Names a control request that is to be answered by one [`Output::Reply`]. Chosen by the shell,
 /// opaque here.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Token(pub u64);
 
 /// Names a control or a lock check that this half asked for. Never used twice.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OwnToken(pub u64);
 
 /// One line of the nodes file. A commented-out line keeps its place: the pnn is the line's number.
@@ -82,7 +78,7 @@ pub enum Input {
     Control {
         /// For the reply.
         token: Token,
-        /// The node that asks, of the packet's header.
+        /// The node that asks, of the packet's header; this node for clients of our own.
         source: Pnn,
         /// The request.
         request: Request,
@@ -127,7 +123,8 @@ pub enum Input {
     },
     /// From the database: whether some database's generation is not the vnnmap's.
     DatabaseGenerationsDiffer(bool),
-    /// From the database: whether all databases are frozen. Without one it is true.
+    /// From the database: whether all databases are frozen. Until told otherwise they are: a
+    /// daemon starts frozen.
     AllFrozen(bool),
     /// The answer to [`Output::ReadNodesFile`]; none if the file could not be read.
     Nodes(Option<Vec<NodeEntry>>),
@@ -207,11 +204,12 @@ pub enum Output {
 }
 
 /// What happened, for the other subsystems of the daemon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Notification {
     /// There is a new vnnmap.
     VnnMap(VnnMap),
-    /// The recovery mode changed: true is ACTIVE.
+    /// The recovery mode changed: true is ACTIVE. At its end the database thaws what is still
+    /// frozen.
     RecoveryMode(bool),
     /// These nodes' flags changed; the new flags.
     NodeFlags(Vec<(Pnn, NodeFlags)>),

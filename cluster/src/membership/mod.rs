@@ -1,49 +1,494 @@
 //! The node's side of the cluster: what this node knows of the others, and what it answers when a
 //! leader or the `ctdb` tool commands it.
+//!
+//! ```text
+//!              transport: Connected, Disconnected, Keepalive     Dead, Keepalive
+//!                  |                                               ^
+//!                  v                                               |
+//!   controls -> [ peer (one a node) | recovery_mode | run_state | ban ] -> Reply
+//!                  ^                                               |
+//!                  |                                               v
+//!              database: RecoveryNeeded, generations, frozen     Notify, CheckClusterLock, ...
+//! ```
+//!
+//! The deciding side is [`crate::manager`], of whichever node leads. This half decides nothing but
+//! what concerns itself: who is connected, whether it is well, and whether a command is one that
+//! a node in its state may follow.
 
+mod ban;
+mod controls;
+mod health;
 mod io;
+mod keepalive;
+mod nodes;
+mod peer;
+mod recovery;
+mod recovery_mode;
+mod run_state;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod tests;
 
-pub use io::{
+use std::collections::BTreeMap;
+
+use wire::tunables::Tunables;
+use wire::types::{
+    BanState, Capabilities, NodeFlags, NodeMap, ReclockStatistics, RunState, VnnMap,
+};
+use wire::{Generation, Pnn, Srvid};
+
+use self::controls::Ask;
+use self::nodes::Nodes;
+use crate::Time;
+
+pub use self::io::{
     Input, LockOutcome, NodeEntry, Notification, Output, Outputs, OwnToken, Settings, Token,
 };
 
-use wire::Pnn;
-use wire::control::{Opcode, Request};
-use wire::types::{NodeFlags, NodeMap, RunState, VnnMap};
-
-use crate::Time;
+/// What `ctdb statistics` shows of this half.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Statistics {
+    /// Recoveries that ended here.
+    pub recoveries: u32,
+    /// How long tries of the cluster lock take, by the daemon and by the manager.
+    pub lock_latency: ReclockStatistics,
+}
 
 /// The node's side of the cluster.
 #[derive(Debug)]
-pub struct Membership {}
+pub struct Membership {
+    me: Pnn,
+    cluster_lock: Option<String>,
+    version: u32,
+    wall_clock_at_zero: u64,
+    started: Time,
+    tunables: Tunables,
+    capabilities: Capabilities,
+    nodes: Nodes,
+    vnn_map: VnnMap,
+    course: recovery::Course,
+    recovery_mode: recovery_mode::RecoveryMode,
+    run_state: RunState,
+    ban: ban::Ban,
+    health: health::Health,
+    manager_watch: keepalive::ManagerWatch,
+    next_keepalive: Time,
+    databases_differ: bool,
+    all_frozen: bool,
+    lock_questions: BTreeMap<OwnToken, Ask>,
+    reloads: Vec<Ask>,
+    tokens: u64,
+    statistics: Statistics,
+}
 
 impl Membership {
-    /// Starts in run state INIT, every other node disconnected.
+    /// Starts, when the databases are attached and frozen and the transport may connect: in
+    /// recovery, all other nodes disconnected. The event `setup` counts as passed, so the run
+    /// state is FIRST_RECOVERY at once.
     pub fn new(settings: Settings, now: Time, out: &mut Outputs) -> Self {
-        let _ = (settings, now, out);
-        Self {}
+        let nodes = Nodes::new(settings.me, &settings.nodes);
+        let mut this = Self {
+            me: settings.me,
+            capabilities: capabilities(&settings),
+            version: settings.version,
+            wall_clock_at_zero: settings.wall_clock_at_zero,
+            started: now,
+            vnn_map: VnnMap {
+                generation: Generation::INVALID,
+                map: nodes.present(),
+            },
+            nodes,
+            course: recovery::Course::default(),
+            recovery_mode: recovery_mode::RecoveryMode::new(),
+            run_state: RunState::Init,
+            ban: ban::Ban::default(),
+            health: health::Health::default(),
+            manager_watch: keepalive::ManagerWatch::default(),
+            next_keepalive: now + keepalive::interval(&settings.tunables),
+            databases_differ: false,
+            all_frozen: true,
+            lock_questions: BTreeMap::new(),
+            reloads: Vec::new(),
+            tokens: 0,
+            statistics: Statistics::default(),
+            cluster_lock: settings.cluster_lock,
+            tunables: settings.tunables,
+        };
+        if settings.start_as_disabled {
+            this.set_own(NodeFlags::PERMANENTLY_DISABLED, out);
+        }
+        if settings.start_as_stopped {
+            this.set_own(NodeFlags::STOPPED, out);
+        }
+        this.manager_watch.pinged(now, &this.tunables);
+        this.advance(now, run_state::Event::Initialised, out);
+        this.advance(now, run_state::Event::SetupDone, out);
+        this
     }
 
-    /// Whether a control is answered here.
-    #[must_use]
-    pub fn answers(opcode: Opcode) -> bool {
-        let _ = opcode;
-        false
-    }
-
-    /// A packet of any kind came from that node: a sign of life.
+    /// A packet came from that node: a sign of life. (C does not count a REQ_CALL that was
+    /// redirected, hopcount above 0, since its sender is not where it comes from.)
     pub fn heard(&mut self, from: Pnn) {
-        let _ = from;
+        if let Some(node) = self.nodes.peer_mut(from) {
+            node.peer.heard();
+        }
     }
 
     /// Digests one input. The outputs are to be carried out in order.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Outputs) {
-        let _ = (now, input, out);
+        match input {
+            Input::Control {
+                token,
+                source,
+                request,
+            } => {
+                self.on_control(now, Ask { token, source }, request, out);
+            }
+            Input::Connected(pnn) => self.on_peer(pnn, peer::Peer::link_up, out),
+            Input::Disconnected(pnn) => self.on_peer(pnn, peer::Peer::link_down, out),
+            Input::Keepalive {
+                from,
+                version,
+                uptime,
+            } => {
+                self.on_keepalive(now, from, version, uptime, out);
+            }
+            Input::LockChecked {
+                token,
+                outcome,
+                latency,
+            } => {
+                self.lock_checked(token, &outcome, latency, out);
+            }
+            Input::ControlReply {
+                token,
+                status,
+                data,
+            } => {
+                if let Some(ask) = self.lock_questions.remove(&token) {
+                    self.leaders_lock(ask, status, &data, out);
+                }
+            }
+            Input::RecoveryNeeded { reason } => self.activate_recovery(&reason, out),
+            Input::DatabaseGenerationsDiffer(differ) => self.databases_differ = differ,
+            Input::AllFrozen(frozen) => self.all_frozen = frozen,
+            Input::Nodes(entries) => self.on_nodes(entries, out),
+            Input::Tunables(tunables) => self.tunables = tunables,
+            Input::ShutdownAsked => self.shut_down(0, "asked to shut down".into(), out),
+            Input::Timer => {}
+        }
+        self.on_time(now, out);
     }
 
     /// When to call [`Membership::handle`] with [`Input::Timer`], if nothing comes before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        None
+        if self.run_state == RunState::Shutdown {
+            return None;
+        }
+        [
+            self.ban.until(),
+            self.health.due(),
+            self.manager_watch.due(),
+        ]
+        .into_iter()
+        .flatten()
+        .chain([self.next_keepalive])
+        .min()
     }
+}
+
+/// What the rest of the daemon may ask.
+impl Membership {
+    /// All nodes with their flags.
+    #[must_use]
+    pub fn node_map(&self) -> NodeMap {
+        self.nodes.map()
+    }
+
+    /// The vnnmap.
+    #[must_use]
+    pub fn vnn_map(&self) -> &VnnMap {
+        &self.vnn_map
+    }
+
+    /// Whether the recovery mode is ACTIVE.
+    #[must_use]
+    pub fn in_recovery(&self) -> bool {
+        self.recovery_mode.is_active()
+    }
+
+    /// Whether the node is there, connected, and neither stopped nor banned.
+    #[must_use]
+    pub fn is_active(&self, pnn: Pnn) -> bool {
+        !self.nodes.flags(pnn).is_inactive()
+    }
+
+    /// Whether both connections with the node are up; this node is connected with itself.
+    #[must_use]
+    pub fn is_connected(&self, pnn: Pnn) -> bool {
+        !self
+            .nodes
+            .flags(pnn)
+            .intersects(NodeFlags::DISCONNECTED | NodeFlags::DELETED)
+    }
+
+    /// The nodes behind a destination: itself, or those that a broadcast address stands for, this
+    /// one included. Empty for a node that does not exist.
+    #[must_use]
+    pub fn fan_out(&self, destination: Pnn) -> Vec<Pnn> {
+        self.nodes.fan_out(destination)
+    }
+
+    /// This node's flags.
+    #[must_use]
+    pub fn own_flags(&self) -> NodeFlags {
+        self.nodes.flags(self.me)
+    }
+
+    /// How far the daemon has come.
+    #[must_use]
+    pub fn run_state(&self) -> RunState {
+        self.run_state
+    }
+
+    /// What this node can do.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// For `ctdb statistics`.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// For `ctdb statisticsreset`.
+    pub fn reset_statistics(&mut self) {
+        self.statistics = Statistics::default();
+    }
+}
+
+impl Membership {
+    fn on_time(&mut self, now: Time, out: &mut Outputs) {
+        if self.run_state == RunState::Shutdown {
+            return;
+        }
+        if now >= self.next_keepalive {
+            self.next_keepalive = now + keepalive::interval(&self.tunables);
+            self.on_interval(now, out);
+        }
+        if self.manager_watch.due().is_some_and(|due| now >= due) {
+            self.on_missed_ping(now, out);
+        }
+        if self.ban.until().is_some_and(|until| now >= until) {
+            self.on_ban_expired(now, out);
+        }
+        if self.health.due().is_some_and(|due| now >= due) {
+            self.check_health(now, out);
+        }
+    }
+
+    fn on_interval(&mut self, now: Time, out: &mut Outputs) {
+        let keepalive::Identity { version, uptime } = self.identity(now);
+        let limit = self.tunables.keepalive_limit;
+        let mut lost = Vec::new();
+        for node in self.nodes.peers_mut() {
+            match node.peer.interval(limit) {
+                peer::Effect::Keepalive => {
+                    out.push(Output::Keepalive {
+                        to: node.pnn,
+                        version,
+                        uptime,
+                    });
+                }
+                peer::Effect::Lost => lost.push(node.pnn),
+                peer::Effect::Keep | peer::Effect::Joined => {}
+            }
+        }
+        for pnn in lost {
+            tracing::warn!("dead count reached for node {}", pnn.0);
+            self.lose(pnn, out);
+        }
+    }
+
+    fn on_peer(&mut self, pnn: Pnn, event: fn(&mut peer::Peer) -> peer::Effect, out: &mut Outputs) {
+        let Some(node) = self.nodes.peer_mut(pnn) else {
+            return;
+        };
+        let flags = node.flags;
+        match event(&mut node.peer) {
+            // UNHEALTHY stays until the node's leader, or the node itself, says otherwise.
+            peer::Effect::Joined => {
+                tracing::info!(pnn = pnn.0, "connected");
+                self.set_flags(pnn, flags - NodeFlags::DISCONNECTED, out);
+            }
+            peer::Effect::Lost => self.lose(pnn, out),
+            peer::Effect::Keep | peer::Effect::Keepalive => {}
+        }
+    }
+
+    fn lose(&mut self, pnn: Pnn, out: &mut Outputs) {
+        tracing::warn!(pnn = pnn.0, "node is dead");
+        let flags = self.nodes.flags(pnn);
+        self.set_flags(
+            pnn,
+            flags | NodeFlags::DISCONNECTED | NodeFlags::UNHEALTHY,
+            out,
+        );
+        out.push(Output::Dead(pnn));
+    }
+
+    fn on_keepalive(
+        &mut self,
+        now: Time,
+        from: Pnn,
+        version: Option<u32>,
+        uptime: Option<u32>,
+        out: &mut Outputs,
+    ) {
+        if self.tunables.allow_mixed_versions == 1 {
+            return;
+        }
+        if let Some(reason) = keepalive::verdict(self.identity(now), from, version, uptime) {
+            tracing::error!("{reason}");
+            let text = "CTDB Cluster with mixed versions, cannot continue";
+            self.shut_down(0, format!("{reason}: {text}"), out);
+        }
+    }
+
+    fn on_missed_ping(&mut self, now: Time, out: &mut Outputs) {
+        if self.manager_watch.missed(now, &self.tunables) {
+            let reason = "Final timeout for recovery daemon ping".into();
+            out.push(Output::RestartManager { reason });
+        }
+    }
+
+    fn on_ban_expired(&mut self, now: Time, out: &mut Outputs) {
+        let again = BanState {
+            pnn: self.me,
+            time: self.tunables.recovery_ban_period,
+        };
+        match self.ban.expired(now, self.all_frozen, again) {
+            ban::Effect::Lifted => {
+                tracing::warn!("Banning timed out");
+                self.clear_own(NodeFlags::BANNED, out);
+            }
+            _ => tracing::error!(
+                "Banning timed out, but not all databases frozen yet - banning this node again."
+            ),
+        }
+    }
+
+    fn reload_nodes(&mut self, ask: Ask, out: &mut Outputs) {
+        if self.reloads.is_empty() {
+            out.push(Output::ReadNodesFile);
+        }
+        self.reloads.push(ask);
+    }
+
+    fn on_nodes(&mut self, entries: Option<Vec<NodeEntry>>, out: &mut Outputs) {
+        let entries = entries.filter(|entries| self.nodes.reload(entries));
+        let status = if entries.is_some() { 0 } else { -1 };
+        if let Some(entries) = entries {
+            out.push(Output::Nodes(entries));
+            let flags = self
+                .nodes
+                .map()
+                .nodes
+                .iter()
+                .map(|node| (node.pnn, node.flags))
+                .collect();
+            out.notify(Notification::NodeFlags(flags));
+            let srvid = Srvid::RELOAD_NODES;
+            out.push(Output::Message {
+                destination: self.me,
+                srvid,
+                data: Vec::new(),
+            });
+        } else {
+            tracing::error!("Failed to load nodes file");
+        }
+        for ask in core::mem::take(&mut self.reloads) {
+            ask.reply(status, Vec::new(), out);
+        }
+    }
+
+    /// Moves the run state on. The event `startup` counts as passed, so STARTUP is over at once.
+    fn advance(&mut self, now: Time, event: run_state::Event, out: &mut Outputs) {
+        let Some(next) = run_state::step(self.run_state, event) else {
+            return;
+        };
+        self.enter(next, out);
+        match next {
+            RunState::Startup => self.advance(now, run_state::Event::StartupDone, out),
+            RunState::Running => self.started_up(now, out),
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, next: RunState, out: &mut Outputs) {
+        tracing::info!("Set runstate to {next} ({})", next as u32);
+        self.run_state = next;
+        out.notify(Notification::RunState(next));
+    }
+
+    fn shut_down(&mut self, exit_code: i32, reason: String, out: &mut Outputs) {
+        if let Some(next) = run_state::step(self.run_state, run_state::Event::Shutdown) {
+            self.enter(next, out);
+            out.push(Output::Shutdown { exit_code, reason });
+        }
+    }
+
+    fn set_own(&mut self, flags: NodeFlags, out: &mut Outputs) {
+        self.set_flags(self.me, self.own_flags() | flags, out);
+    }
+
+    fn clear_own(&mut self, flags: NodeFlags, out: &mut Outputs) {
+        self.set_flags(self.me, self.own_flags() - flags, out);
+    }
+
+    fn set_flags(&mut self, pnn: Pnn, flags: NodeFlags, out: &mut Outputs) {
+        if let Some(node) = self.nodes.get_mut(pnn) {
+            if node.flags != flags {
+                tracing::info!(
+                    "Node {} has changed flags - {:?} -> {flags:?}",
+                    pnn.0,
+                    node.flags
+                );
+                node.flags = flags;
+                out.notify(Notification::NodeFlags(vec![(pnn, flags)]));
+            }
+        }
+    }
+
+    fn own_token(&mut self) -> OwnToken {
+        self.tokens += 1;
+        OwnToken(self.tokens)
+    }
+
+    /// Microseconds since 1970.
+    fn wall_clock(&self, time: Time) -> i64 {
+        let micros = self.wall_clock_at_zero.saturating_add(time.0 / 1000);
+        i64::try_from(micros).unwrap_or(i64::MAX)
+    }
+
+    /// Uptime is the difference of full seconds of the wall clock, as upstream.
+    fn identity(&self, now: Time) -> keepalive::Identity {
+        let seconds = |time| self.wall_clock(time) / 1_000_000;
+        let uptime = u32::try_from(seconds(now) - seconds(self.started)).unwrap_or(u32::MAX);
+        keepalive::Identity {
+            version: self.version,
+            uptime,
+        }
+    }
+}
+
+fn capabilities(settings: &Settings) -> Capabilities {
+    let mut capabilities = Capabilities::DEFAULT;
+    capabilities.set(Capabilities::RECMASTER, settings.leader_capability);
+    capabilities.set(Capabilities::LMASTER, settings.lmaster_capability);
+    capabilities
 }
