@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Nanoseconds since the process started (or since any other fixed point of its owner).
 ///
 /// Arithmetic saturates: a time that is too far away is "never", not a panic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Time(pub u64);
 
 impl Time {
@@ -63,6 +65,9 @@ mod tests {
         assert_eq!(Time(5) + Duration::MAX, Time::NEVER);
         assert_eq!(Time(5) - Time(9), Duration::ZERO);
         assert_eq!(Time(9) - Time(5), Duration::from_nanos(4));
-        assert_eq!((Time::ZERO + Duration::from_millis(1500)).to_string(), "1.500000s");
+        assert_eq!(
+            (Time::ZERO + Duration::from_millis(1500)).to_string(),
+            "1.500000s"
+        );
     }
 }

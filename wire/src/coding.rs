@@ -1,0 +1,595 @@
+//! The bounded cursor and the two traits of everything that crosses the wire.
+//!
+//! A [`Reader`] never looks behind the bytes it was given, and no count or length that it reads is
+//! believed before the bytes it speaks of are there: an allocation is never larger than what was
+//! received. An error says which field of which type went wrong, where, and why.
+
+use std::fmt;
+
+/// The place of a field: which type, which field, and how many bytes into the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The Rust type that was being read.
+    pub type_name: &'static str,
+    /// Its field.
+    pub field: &'static str,
+    /// Offset of the field in the outermost payload, in bytes.
+    pub offset: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}.{} at offset {}",
+            self.type_name, self.field, self.offset
+        )
+    }
+}
+
+/// Why bytes could not be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes end inside a field.
+    #[error("{place}: expected {expected} bytes, found {found}")]
+    Truncated {
+        /// Where.
+        place: Place,
+        /// Bytes the field needs.
+        expected: usize,
+        /// Bytes that were left.
+        found: usize,
+    },
+    /// Bytes are left over behind the last field.
+    #[error("{place}: expected the end, found {extra} more bytes")]
+    Trailing {
+        /// Where the value ended.
+        place: Place,
+        /// Bytes left over.
+        extra: usize,
+    },
+    /// A count that the bytes behind it cannot hold.
+    #[error("{place}: {count} items of at least {size} bytes, but {found} bytes are left")]
+    Count {
+        /// Where.
+        place: Place,
+        /// The count on the wire.
+        count: u32,
+        /// The least size of an item, in bytes.
+        size: usize,
+        /// Bytes that were left.
+        found: usize,
+    },
+    /// A value outside those that the field can have.
+    #[error("{place}: expected {expected}, found {found:#x}")]
+    Invalid {
+        /// Where.
+        place: Place,
+        /// What would have been good.
+        expected: &'static str,
+        /// What was there.
+        found: u64,
+    },
+    /// A string without its NUL.
+    #[error("{place}: expected a NUL within {found} bytes, found none")]
+    Unterminated {
+        /// Where.
+        place: Place,
+        /// Bytes that were searched.
+        found: usize,
+    },
+    /// A string that is not UTF-8.
+    #[error("{place}: expected UTF-8")]
+    NotUtf8 {
+        /// Where.
+        place: Place,
+    },
+    /// A packet whose length cannot be right.
+    #[error("packet length: expected {expected}, found {found}")]
+    Length {
+        /// The rule that is broken.
+        expected: &'static str,
+        /// The length.
+        found: usize,
+    },
+    /// A control number that no version ever had.
+    #[error("unknown control opcode {0}")]
+    UnknownOpcode(u32),
+}
+
+/// A cursor over received bytes that cannot leave them.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    type_name: &'static str,
+    field: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// A cursor at the beginning of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            position: 0,
+            type_name: "bytes",
+            field: "start",
+        }
+    }
+
+    /// Names what is read next, for errors.
+    pub fn at(&mut self, type_name: &'static str, field: &'static str) -> &mut Self {
+        self.type_name = type_name;
+        self.field = field;
+        self
+    }
+
+    /// The current place.
+    pub fn place(&self) -> Place {
+        Place {
+            type_name: self.type_name,
+            field: self.field,
+            offset: self.position,
+        }
+    }
+
+    /// Bytes not yet read.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    /// Bytes read so far.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The next `n` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] if there are fewer.
+    pub fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
+        let rest = &self.bytes[self.position..];
+        let taken = rest.get(..n).ok_or(DecodeError::Truncated {
+            place: self.place(),
+            expected: n,
+            found: rest.len(),
+        })?;
+        self.position += n;
+        Ok(taken)
+    }
+
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] if there are fewer.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    /// Everything not yet read.
+    pub fn rest(&mut self) -> &'a [u8] {
+        let rest = &self.bytes[self.position..];
+        self.position = self.bytes.len();
+        rest
+    }
+
+    /// Skips `n` bytes of padding, whatever they hold.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] if there are fewer.
+    pub fn pad(&mut self, n: usize) -> Result<(), DecodeError> {
+        self.take(n).map(drop)
+    }
+
+    /// Reads a value, and nothing but a `T`'s bytes.
+    ///
+    /// # Errors
+    /// Those of the type.
+    pub fn get<T: Decode>(&mut self) -> Result<T, DecodeError> {
+        T::decode(self)
+    }
+
+    /// A `u32`.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`]
+    pub fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.get()
+    }
+
+    /// A `u64`.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`]
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.get()
+    }
+
+    /// A `u32` count of items that take at least `size` bytes each, checked against what is left.
+    ///
+    /// # Errors
+    /// [`DecodeError::Count`] if the items cannot all be there.
+    pub fn count(&mut self, size: usize) -> Result<usize, DecodeError> {
+        let place = self.place();
+        let count = self.u32()?;
+        let found = self.remaining();
+        let fits = (count as usize)
+            .checked_mul(size.max(1))
+            .is_some_and(|n| n <= found);
+        fits.then_some(count as usize).ok_or(DecodeError::Count {
+            place,
+            count,
+            size,
+            found,
+        })
+    }
+
+    /// Bytes with a `u32` length in front.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] if the length or the bytes are not all there.
+    pub fn counted(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.u32()?;
+        self.take(length as usize)
+    }
+
+    /// The text in front of the first NUL of `bytes`, which have just been read.
+    ///
+    /// # Errors
+    /// [`DecodeError::Unterminated`] without a NUL, [`DecodeError::NotUtf8`].
+    pub fn text(&self, bytes: &[u8]) -> Result<String, DecodeError> {
+        let place = Place {
+            offset: self.position - bytes.len(),
+            ..self.place()
+        };
+        let end = bytes.iter().position(|&b| b == 0);
+        let end = end.ok_or(DecodeError::Unterminated {
+            place,
+            found: bytes.len(),
+        })?;
+        let text = std::str::from_utf8(&bytes[..end]);
+        text.map(str::to_owned)
+            .map_err(|_| DecodeError::NotUtf8 { place })
+    }
+
+    /// A string with a `u32` length in front, which counts the NUL (upstream's "stringn").
+    ///
+    /// # Errors
+    /// Those of [`Reader::counted`] and [`Reader::text`].
+    pub fn counted_text(&mut self) -> Result<String, DecodeError> {
+        let bytes = self.counted()?;
+        self.text(bytes)
+    }
+
+    /// An error about `found` at the current place.
+    pub fn invalid(&self, expected: &'static str, found: impl Into<u64>) -> DecodeError {
+        DecodeError::Invalid {
+            place: self.place(),
+            expected,
+            found: found.into(),
+        }
+    }
+
+    /// Makes sure that everything was read.
+    ///
+    /// # Errors
+    /// [`DecodeError::Trailing`] otherwise.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        match self.remaining() {
+            0 => Ok(()),
+            extra => Err(DecodeError::Trailing {
+                place: self.place(),
+                extra,
+            }),
+        }
+    }
+}
+
+/// A value that can be written to the wire.
+pub trait Encode {
+    /// Appends the value's bytes.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// The value's bytes alone.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        out
+    }
+}
+
+/// A value that can be read from the wire.
+pub trait Decode: Sized {
+    /// The fewest bytes such a value takes; a count is checked with it.
+    const MIN_SIZE: usize = 0;
+
+    /// Reads one value and leaves the cursor behind it.
+    ///
+    /// # Errors
+    /// If the bytes are not such a value.
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// Reads a value that fills `bytes`.
+    ///
+    /// # Errors
+    /// If the bytes are not such a value, or if some are left over.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let value = Self::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+}
+
+macro_rules! primitives {
+    ($($ty:ty)*) => {$(
+        impl Encode for $ty {
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_ne_bytes());
+            }
+        }
+        impl Decode for $ty {
+            const MIN_SIZE: usize = size_of::<$ty>();
+            fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                r.array().map(<$ty>::from_ne_bytes)
+            }
+        }
+    )*};
+}
+primitives!(u8 u16 u32 u64 i32 i64 f64);
+
+/// No data at all.
+impl Encode for () {
+    fn encode(&self, _: &mut Vec<u8>) {}
+}
+
+impl Decode for () {
+    fn decode(_: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(())
+    }
+}
+
+/// One byte, 0 or 1; C refuses anything else (protocol_basic.c, 4.17.12).
+impl Encode for bool {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+}
+
+impl Decode for bool {
+    const MIN_SIZE: usize = 1;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match r.clone().get::<u8>()? {
+            byte @ 0..=1 => r.pad(1).map(|()| byte == 1),
+            byte => Err(r.invalid("0 or 1", byte)),
+        }
+    }
+}
+
+/// A NUL-terminated string that ends its payload; bytes behind the NUL are ignored, as C does.
+impl Encode for String {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, self);
+    }
+}
+
+impl Decode for String {
+    const MIN_SIZE: usize = 1;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bytes = r.rest();
+        r.text(bytes)
+    }
+}
+
+/// A string that C has as NULL when there is no data.
+impl Encode for Option<String> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        if let Some(text) = self {
+            text.encode(out);
+        }
+    }
+}
+
+impl Decode for Option<String> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match r.remaining() {
+            0 => Ok(None),
+            _ => r.get().map(Some),
+        }
+    }
+}
+
+impl<T: Encode, const N: usize> Encode for [T; N] {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.iter().for_each(|item| item.encode(out));
+    }
+}
+
+impl<T: Decode + Copy + Default, const N: usize> Decode for [T; N] {
+    const MIN_SIZE: usize = N * T::MIN_SIZE;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut array = [T::default(); N];
+        for item in &mut array {
+            *item = r.get()?;
+        }
+        Ok(array)
+    }
+}
+
+/// A list with a `u32` count in front. For `u8` that is counted bytes (upstream's "tdb_datan").
+impl<T: Encode> Encode for Vec<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_length(out, self.len());
+        self.iter().for_each(|item| item.encode(out));
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    const MIN_SIZE: usize = 4;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let count = r.count(T::MIN_SIZE)?;
+        (0..count).map(|_| r.get()).collect()
+    }
+}
+
+/// Appends a length or count.
+///
+/// # Panics
+/// At 4 GiB: nothing of ours gets near, and a wrapped length must never go out.
+pub fn put_length(out: &mut Vec<u8>, length: usize) {
+    u32::try_from(length)
+        .expect("a length fits the wire's 32 bits")
+        .encode(out);
+}
+
+/// Appends a string and its NUL. C reads up to the first NUL, so one inside ends the text.
+pub fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend(text.bytes().take_while(|&b| b != 0));
+    out.push(0);
+}
+
+/// Appends a string and its NUL, with their length in front.
+pub fn put_counted_text(out: &mut Vec<u8>, text: &str) {
+    let start = out.len();
+    0u32.encode(out);
+    put_text(out, text);
+    let length = u32::try_from(out.len() - start - 4).expect("a name fits the wire's 32 bits");
+    out[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+}
+
+/// Appends `n` zeros.
+pub fn put_pad(out: &mut Vec<u8>, n: usize) {
+    out.resize(out.len() + n, 0);
+}
+
+/// Structures whose fields travel one behind the other; `=> pad N` is padding behind a field.
+macro_rules! wire_struct {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty $(=> pad $pad:literal)? ),* $(,)?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub struct $name { $( $(#[$fmeta])* pub $field: $ty, )* }
+
+        impl $crate::coding::Encode for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                $(
+                    self.$field.encode(out);
+                    $( $crate::coding::put_pad(out, $pad); )?
+                )*
+            }
+        }
+
+        impl $crate::coding::Decode for $name {
+            const MIN_SIZE: usize = 0
+                $( + <$ty as $crate::coding::Decode>::MIN_SIZE $( + $pad )? )*;
+            fn decode(
+                r: &mut $crate::coding::Reader<'_>,
+            ) -> Result<Self, $crate::coding::DecodeError> {
+                $(
+                    let $field = r.at(stringify!($name), stringify!($field)).get()?;
+                    $( r.at(stringify!($name), "padding").pad($pad)?; )?
+                )*
+                Ok(Self { $($field),* })
+            }
+        }
+    )*};
+}
+pub(crate) use wire_struct;
+
+/// Bit sets of a fixed width; bits that we do not know are kept.
+macro_rules! wire_flags {
+    ($(
+        $(#[$($meta:tt)*])*
+        pub struct $name:ident : $int:ty {
+            $( $(#[$($fmeta:tt)*])* const $flag:ident = $value:expr; )*
+        }
+    )*) => {$(
+        bitflags::bitflags! {
+            $(#[$($meta)*])*
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            pub struct $name: $int {
+                $( $(#[$($fmeta)*])* const $flag = $value; )*
+                const _ = !0;
+            }
+        }
+
+        impl $crate::coding::Encode for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                self.bits().encode(out);
+            }
+        }
+
+        impl $crate::coding::Decode for $name {
+            const MIN_SIZE: usize = size_of::<$int>();
+            fn decode(
+                r: &mut $crate::coding::Reader<'_>,
+            ) -> Result<Self, $crate::coding::DecodeError> {
+                r.get().map(Self::from_bits_retain)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                self.bits().serialize(s)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                <$int>::deserialize(d).map(Self::from_bits_retain)
+            }
+        }
+    )*};
+}
+pub(crate) use wire_flags;
+
+/// Enumerations of a few 32-bit values.
+macro_rules! wire_enum {
+    ($(
+        $(#[$meta:meta])*
+        pub enum $name:ident: $expected:literal {
+            $( $(#[$vmeta:meta])* $variant:ident = $value:literal ),* $(,)?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[repr(u32)]
+        pub enum $name { $( $(#[$vmeta])* $variant = $value, )* }
+
+        impl $name {
+            /// The value with this number.
+            pub fn from_u32(number: u32) -> Option<Self> {
+                match number {
+                    $( $value => Some(Self::$variant), )*
+                    _ => None,
+                }
+            }
+        }
+
+        impl $crate::coding::Encode for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                (*self as u32).encode(out);
+            }
+        }
+
+        impl $crate::coding::Decode for $name {
+            const MIN_SIZE: usize = 4;
+            fn decode(
+                r: &mut $crate::coding::Reader<'_>,
+            ) -> Result<Self, $crate::coding::DecodeError> {
+                let number = r.clone().u32()?;
+                let value = Self::from_u32(number).ok_or_else(|| r.invalid($expected, number))?;
+                r.pad(4)?;
+                Ok(value)
+            }
+        }
+    )*};
+}
+pub(crate) use wire_enum;

@@ -1,0 +1,129 @@
+//! The payloads of messages to well-known addresses.
+//!
+//! What stands behind a [`Srvid`] in a message is fixed by the address alone (protocol_message.c,
+//! 4.17.12). Anything else, and all of Samba's own messages, is [`Message::Other`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::coding::{Decode, DecodeError, Encode};
+use crate::types::{
+    DisableMessage, ElectionMessage, Ignored, NodeFlagChange, PublicIp, RecBuffer, SrvidMessage,
+};
+use crate::{DbId, Pnn, Srvid};
+
+macro_rules! messages {
+    ($( $(#[$meta:meta])* $name:ident($ty:ty) = $srvid:ident; )*) => {
+        /// A message by what it says.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        pub enum Message {
+            $( $(#[$meta])* $name($ty), )*
+            /// Records of a database in a recovery, to an address that the recovery chose.
+            Recovery(Srvid, RecBuffer),
+            /// Anything else.
+            Other(Srvid, Vec<u8>),
+        }
+
+        impl Message {
+            /// Reads a message to `srvid`.
+            ///
+            /// # Errors
+            /// If the address is a well-known one and the data is not what belongs there.
+            pub fn decode(srvid: Srvid, data: &[u8]) -> Result<Self, DecodeError> {
+                Ok(match srvid {
+                    $( Srvid::$srvid => Self::$name(<$ty>::from_bytes(data)?), )*
+                    _ if srvid.is_recovery() => Self::Recovery(srvid, RecBuffer::from_bytes(data)?),
+                    _ => Self::Other(srvid, data.to_vec()),
+                })
+            }
+
+            /// Where it goes.
+            pub fn srvid(&self) -> Srvid {
+                match self {
+                    $( Self::$name(_) => Srvid::$srvid, )*
+                    Self::Recovery(srvid, _) | Self::Other(srvid, _) => *srvid,
+                }
+            }
+
+            /// Appends its payload.
+            pub fn encode(&self, out: &mut Vec<u8>) {
+                match self {
+                    $( Self::$name(payload) => payload.encode(out), )*
+                    Self::Recovery(_, records) => records.encode(out),
+                    Self::Other(_, data) => out.extend_from_slice(data),
+                }
+            }
+        }
+    };
+}
+
+messages! {
+    /// A node made a recovery fail.
+    Banning(Pnn) = BANNING;
+    /// A node stands for leader.
+    Election(ElectionMessage) = ELECTION;
+    /// Who is leader.
+    Leader(Pnn) = LEADER;
+    /// A recovery is over.
+    Reconfigure(Ignored) = RECONFIGURE;
+    /// An address was released.
+    ReleaseIp(String) = RELEASE_IP;
+    /// An address was taken over.
+    TakeIp(String) = TAKE_IP;
+    /// Obsolete.
+    SetNodeFlags(NodeFlagChange) = SET_NODE_FLAGS;
+    /// Where an address is now.
+    RecdUpdateIp(PublicIp) = RECD_UPDATE_IP;
+    /// Records to migrate here.
+    VacuumFetch(RecBuffer) = VACUUM_FETCH;
+    /// A database to forget.
+    DetachDatabase(DbId) = DETACH_DATABASE;
+    /// Memory usage wanted.
+    MemDump(SrvidMessage) = MEM_DUMP;
+    /// Flags of a node for all others.
+    PushNodeFlags(NodeFlagChange) = PUSH_NODE_FLAGS;
+    /// The nodes file changed.
+    ReloadNodes(Ignored) = RELOAD_NODES;
+    /// A takeover run wanted.
+    TakeoverRun(SrvidMessage) = TAKEOVER_RUN;
+    /// Addresses for a node wanted.
+    RebalanceNode(Pnn) = REBALANCE_NODE;
+    /// No takeover runs for a while.
+    DisableTakeoverRuns(DisableMessage) = DISABLE_TAKEOVER_RUNS;
+    /// No recoveries for a while.
+    DisableRecoveries(DisableMessage) = DISABLE_RECOVERIES;
+    /// No check of addresses for so many seconds.
+    DisableIpCheck(u32) = DISABLE_IP_CHECK;
+}
+
+impl Srvid {
+    /// Whether it is one of the addresses at which a recovery takes records.
+    pub fn is_recovery(self) -> bool {
+        self.0 & 0xFFFF_0000_0000_0000 == Self::RECOVERY.0
+    }
+}
+
+impl Message {
+    /// Its payload alone.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_says_what_it_is() {
+        let leader = Message::Leader(Pnn(2));
+        assert_eq!(
+            Message::decode(leader.srvid(), &leader.to_bytes()),
+            Ok(leader)
+        );
+        let other = Message::Other(Srvid(4711), b"samba's".to_vec());
+        assert_eq!(Message::decode(other.srvid(), &other.to_bytes()), Ok(other));
+        assert!(Message::decode(Srvid::LEADER, b"no").is_err());
+    }
+}

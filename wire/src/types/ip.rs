@@ -1,0 +1,126 @@
+//! Public addresses, interfaces and TCP connections.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Pnn;
+use crate::coding::{Decode, DecodeError, Encode, Reader, put_counted_text, put_pad, wire_struct};
+use crate::types::SockAddr;
+
+/// The size of an interface's name on the wire: IFNAMSIZ and 2.
+const NAME_SIZE: usize = 18;
+
+/// An interface's name, up to 17 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IfaceName(pub String);
+
+impl Encode for IfaceName {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend(self.0.bytes().take_while(|&b| b != 0).take(NAME_SIZE - 1));
+        put_pad(out, start + NAME_SIZE - out.len());
+    }
+}
+
+impl Decode for IfaceName {
+    const MIN_SIZE: usize = NAME_SIZE;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bytes = r.take(NAME_SIZE)?;
+        r.text(bytes).map(Self)
+    }
+}
+
+wire_struct! {
+    /// A public address and where it is: 32 bytes.
+    pub struct PublicIp {
+        /// The node that hosts it, or [`Pnn::UNKNOWN`].
+        pub pnn: Pnn,
+        /// The address.
+        pub addr: SockAddr,
+    }
+
+    /// GET_PUBLIC_IPS: a count and the addresses.
+    pub struct PublicIpList {
+        /// The addresses that the node can host.
+        pub ips: Vec<PublicIp>,
+    }
+
+    /// An interface: 24 bytes.
+    pub struct Iface {
+        /// Its name.
+        pub name: IfaceName,
+        /// Whether its link is up (0 or 1).
+        pub link_state: u16,
+        /// How many public addresses are on it.
+        pub references: u32,
+    }
+
+    /// GET_IFACES: a count and the interfaces.
+    pub struct IfaceList {
+        /// All that public addresses can be on.
+        pub ifaces: Vec<Iface>,
+    }
+
+    /// GET_PUBLIC_IP_INFO.
+    pub struct PublicIpInfo {
+        /// The address and where it is.
+        pub ip: PublicIp,
+        /// Which of the interfaces it is on; 0xFFFFFFFF for none.
+        pub active_idx: u32,
+        /// The interfaces that it can be on.
+        pub ifaces: Vec<Iface>,
+    }
+
+    /// A TCP connection: 56 bytes.
+    #[derive(Copy, Eq, PartialOrd, Ord, Hash)]
+    pub struct Connection {
+        /// The server's end, which is C's `src`.
+        pub server: SockAddr,
+        /// The client's end, which is C's `dst`.
+        pub client: SockAddr,
+    }
+
+    /// A count and the connections.
+    pub struct ConnectionList {
+        /// The connections.
+        pub connections: Vec<Connection>,
+    }
+
+    /// SET_TCP_TICKLE_LIST, GET_TCP_TICKLE_LIST.
+    pub struct TickleList {
+        /// The public address.
+        pub addr: SockAddr,
+        /// Its connections.
+        pub connections: Vec<Connection>,
+    }
+}
+
+/// SEND_GRATUITOUS_ARP, ADD_PUBLIC_IP, DEL_PUBLIC_IP: address, mask, length, interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddrInfo {
+    /// The address.
+    pub addr: SockAddr,
+    /// Its network mask in bits.
+    pub mask: u32,
+    /// The interface, or several with commas between.
+    pub iface: String,
+}
+
+impl Encode for AddrInfo {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.addr.encode(out);
+        self.mask.encode(out);
+        put_counted_text(out, &self.iface);
+    }
+}
+
+impl Decode for AddrInfo {
+    const MIN_SIZE: usize = 36;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            addr: r.at("AddrInfo", "addr").get()?,
+            mask: r.at("AddrInfo", "mask").get()?,
+            iface: r.at("AddrInfo", "iface").counted_text()?,
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Payloads of messages, and small requests of clients.
+
+use serde::{Deserialize, Serialize};
+
+use crate::coding::{Decode, DecodeError, Encode, Reader, put_counted_text, wire_struct};
+use crate::types::{NodeFlags, TimeVal};
+use crate::{Pnn, Srvid};
+
+wire_struct! {
+    /// A node's case in an election: 32 bytes.
+    pub struct ElectionMessage {
+        /// How many nodes it is connected to.
+        pub num_connected: u32 => pad 4,
+        /// Since when it has been running.
+        pub priority_time: TimeVal,
+        /// Who it is.
+        pub pnn: Pnn,
+        /// Its flags.
+        pub node_flags: NodeFlags,
+    }
+
+    /// A request whose answer goes to a message address: 16 bytes.
+    pub struct SrvidMessage {
+        /// The asking node.
+        pub pnn: Pnn => pad 4,
+        /// Where there; 0 wants no answer.
+        pub srvid: Srvid,
+    }
+
+    /// DISABLE_TAKEOVER_RUNS, DISABLE_RECOVERIES: 24 bytes.
+    pub struct DisableMessage {
+        /// The asking node.
+        pub pnn: Pnn => pad 4,
+        /// Where the answer goes; 0 wants none.
+        pub srvid: Srvid,
+        /// For how many seconds; 0 enables again.
+        pub timeout: u32 => pad 4,
+    }
+
+    /// REGISTER_NOTIFY: what to send to all nodes when this client is gone.
+    pub struct NotifyData {
+        /// To whom.
+        pub srvid: Srvid,
+        /// What.
+        pub data: Vec<u8>,
+    }
+
+    /// CHECK_PID_SRVID: 12 bytes, not the 16 of the C structure.
+    pub struct PidSrvid {
+        /// The process.
+        pub pid: i32,
+        /// The address it should have registered.
+        pub srvid: Srvid,
+    }
+
+    /// ECHO_DATA.
+    pub struct EchoData {
+        /// When to answer, in milliseconds from now.
+        pub timeout: u32,
+        /// What to answer.
+        pub buf: Vec<u8>,
+    }
+}
+
+/// SET_TUNABLE: value, length, name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunable {
+    /// Its new value.
+    pub value: u32,
+    /// Which one.
+    pub name: String,
+}
+
+impl Encode for Tunable {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.value.encode(out);
+        put_counted_text(out, &self.name);
+    }
+}
+
+impl Decode for Tunable {
+    const MIN_SIZE: usize = 8;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            value: r.at("Tunable", "value").get()?,
+            name: r.at("Tunable", "name").counted_text()?,
+        })
+    }
+}
