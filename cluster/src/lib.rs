@@ -5,12 +5,11 @@
 //!
 //! * [`manager`], the deciding side: who leads, when to recover and how, whom to ban. It runs in
 //!   `ctdb-clusterd`, which is a client of the daemon's socket.
-//! * [`membership`], the node's side, which answers the controls that managers send. A client never receives a
-//!   control, so that half runs inside `ctdbd`.
+//! * [`membership`], the node's side, which answers the controls that managers send. A client
+//!   never receives a control, so that half runs inside `ctdbd`.
 #![forbid(unsafe_code)]
 
 pub mod manager;
 pub mod membership;
-mod time;
 
-pub use time::Time;
+pub use wire::Time;

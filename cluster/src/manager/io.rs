@@ -41,9 +41,7 @@ impl Settings {
 }
 
 /// Ties a [`Input::ControlReply`] to its [`Output::Control`]. Never used twice by one manager.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Token(pub u64);
 
 /// A control was answered, be it with success (`status` 0 or a value) or with an error.

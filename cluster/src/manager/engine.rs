@@ -1,0 +1,188 @@
+//! The machines of a manager, and the way inputs take to them.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use tracing::{debug, warn};
+use wire::message::Message;
+use wire::types::SrvidMessage;
+use wire::{Pnn, Srvid};
+
+use super::cluster_lock::ClusterLock;
+use super::culprit::Culprits;
+use super::election::Election;
+use super::gather::judge;
+use super::io::{ControlAnswer, ControlFailure, Input, Output, Settings, Token};
+use super::leader::Leadership;
+use super::monitor::{Home, Peers};
+use super::ports::Io;
+use super::recovery::Recovery;
+use super::requests::{Gate, SRVIDS};
+use super::takeover::Takeover;
+use super::view::View;
+use crate::Time;
+
+/// A control whose outcome matters to nothing but the log, or to one flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chore {
+    /// FREEZE of the own databases, because the node is inactive.
+    Freeze,
+    /// SET_BAN_STATE.
+    Ban(Pnn),
+}
+
+/// All machines of one manager.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) view: View,
+    // who leads
+    pub(super) leadership: Leadership,
+    pub(super) election: Election,
+    pub(super) lock: ClusterLock,
+    /// Unix time since when this node has been active: the older wins elections.
+    pub(super) active_since: Duration,
+    wall_clock: Duration,
+    // what the leader does
+    pub(super) home: Home,
+    pub(super) peers: Peers,
+    pub(super) next_round: Time,
+    pub(super) culprits: Culprits,
+    pub(super) recovery: Option<Recovery>,
+    pub(super) need_recovery: bool,
+    pub(super) takeover: Takeover,
+    pub(super) need_takeover: bool,
+    /// Whether the takeover run in progress is the end of a recovery.
+    pub(super) ends_recovery: bool,
+    // what others asked
+    pub(super) takeover_gate: Gate,
+    pub(super) recovery_gate: Gate,
+    pub(super) takeover_requests: Vec<SrvidMessage>,
+    pub(super) chores: BTreeMap<Token, Chore>,
+    pub(super) frozen_on_inactive: bool,
+}
+
+impl Engine {
+    pub(super) fn new(settings: Settings, io: &mut Io<'_>) -> Self {
+        for srvid in SRVIDS {
+            io.push(Output::RegisterSrvid(srvid));
+        }
+        Self {
+            view: View::new(settings.pnn, settings.leader_capability),
+            leadership: Leadership::new(settings.leader_timeout, io.now),
+            election: Election::new(),
+            lock: ClusterLock::new(settings.cluster_lock),
+            active_since: settings.wall_clock + io.now.since(Time::ZERO),
+            wall_clock: settings.wall_clock,
+            home: Home::default(),
+            peers: Peers::default(),
+            next_round: io.now,
+            culprits: Culprits::default(),
+            recovery: None,
+            need_recovery: false,
+            takeover: Takeover::default(),
+            need_takeover: false,
+            ends_recovery: false,
+            takeover_gate: Gate::new("takeover runs"),
+            recovery_gate: Gate::new("recoveries"),
+            takeover_requests: Vec::new(),
+            chores: BTreeMap::new(),
+            frozen_on_inactive: false,
+        }
+    }
+
+    pub(super) fn handle(&mut self, io: &mut Io<'_>, input: Input) {
+        match input {
+            Input::Message {
+                source,
+                srvid,
+                data,
+            } => self.route_message(io, source, srvid, &data),
+            Input::ControlReply { token, result } => self.route_reply(io, token, &result),
+            Input::Lock(event) => self.on_lock(io, &event),
+            Input::Timer => {}
+        }
+        self.run_timers(io);
+    }
+
+    pub(super) fn poll_timeout(&self) -> Time {
+        let others = self
+            .leadership
+            .poll_timeout()
+            .min(self.election.poll_timeout());
+        others.min(self.next_round)
+    }
+
+    /// The time of day, which ballots carry.
+    pub(super) fn unix_time(&self, now: Time) -> Duration {
+        self.wall_clock + now.since(Time::ZERO)
+    }
+
+    /// Makes the next round begin at once.
+    pub(super) fn hurry(&mut self, io: &Io<'_>) {
+        self.next_round = self.next_round.min(io.now);
+    }
+
+    fn run_timers(&mut self, io: &mut Io<'_>) {
+        self.run_leader_timers(io);
+        if self.next_round <= io.now {
+            self.begin_round(io);
+        }
+    }
+
+    fn route_message(&mut self, io: &mut Io<'_>, source: Pnn, srvid: Srvid, data: &[u8]) {
+        if srvid.is_recovery() {
+            if let Some(recovery) = &mut self.recovery {
+                recovery.handle_records(srvid, data);
+            }
+            return;
+        }
+        match Message::decode(srvid, data) {
+            Ok(message) => self.on_message(io, source, message),
+            Err(err) => warn!(%source, %srvid, %err, "Unable to parse message"),
+        }
+    }
+
+    fn route_reply(
+        &mut self,
+        io: &mut Io<'_>,
+        token: Token,
+        result: &Result<ControlAnswer, ControlFailure>,
+    ) {
+        if let Some(answers) = self.home.handle_reply(token, result) {
+            if let Some(answers) = answers {
+                self.on_home(io, answers);
+            }
+        } else if let Some(progress) = self.peers.handle_reply(io, &self.view, token, result) {
+            self.on_peers(io, progress);
+        } else if let Some(over) = self.takeover.handle_reply(io, token, result) {
+            if over {
+                self.on_takeover_over(io);
+            }
+        } else if let Some(chore) = self.chores.remove(&token) {
+            self.on_chore(chore, judge(result.clone(), false));
+        } else if let Some(recovery) = &mut self.recovery {
+            match recovery.handle_reply(io, token, result) {
+                Some(progress) => self.on_recovery(io, progress),
+                None => debug!(?token, "late reply"),
+            }
+        }
+    }
+
+    /// What MEM_DUMP answers.
+    pub(super) fn summary(&self) -> String {
+        let leader = self.leadership.pnn(self.view.pnn).unwrap_or(Pnn::UNKNOWN);
+        format!(
+            "ctdb-clusterd of node {}\nleader: {leader}\nelection: {}\nrecovery: {}\nnodes: {}\n",
+            self.view.pnn,
+            if self.election.in_progress() {
+                "in progress"
+            } else {
+                "none"
+            },
+            self.recovery
+                .as_ref()
+                .map_or("none".to_owned(), |r| r.generation().to_string()),
+            self.view.nodemap.nodes.len(),
+        )
+    }
+}

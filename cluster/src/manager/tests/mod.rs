@@ -1,0 +1,1 @@
+//! Several managers and their daemons in memory, with virtual time.
