@@ -138,6 +138,17 @@ mod tests {
             Event::Expired { frozen: true },
             Event::Expired { frozen: false },
         ];
-        insta::assert_snapshot!(table::render(&states, &events, step), @"");
+        insta::assert_snapshot!(table::render(&states, &events, step), @r"
+        Free + Ban { enabled: true } => Banned, Banned
+        Free + Ban { enabled: false } => Free, Keep
+        Free + Unban => Free, Keep
+        Free + Expired { frozen: true } => Free, Keep
+        Free + Expired { frozen: false } => Free, Keep
+        Banned + Ban { enabled: true } => Banned, Anew
+        Banned + Ban { enabled: false } => Banned, Keep
+        Banned + Unban => Free, Lifted
+        Banned + Expired { frozen: true } => Free, Lifted
+        Banned + Expired { frozen: false } => Banned, Prolonged
+        ");
     }
 }

@@ -20,6 +20,7 @@ mod controls;
 mod health;
 mod io;
 mod keepalive;
+mod links;
 mod nodes;
 mod peer;
 mod recovery;
@@ -291,74 +292,6 @@ impl Membership {
         }
     }
 
-    fn on_interval(&mut self, now: Time, out: &mut Outputs) {
-        let keepalive::Identity { version, uptime } = self.identity(now);
-        let limit = self.tunables.keepalive_limit;
-        let mut lost = Vec::new();
-        for node in self.nodes.peers_mut() {
-            match node.peer.interval(limit) {
-                peer::Effect::Keepalive => {
-                    out.push(Output::Keepalive {
-                        to: node.pnn,
-                        version,
-                        uptime,
-                    });
-                }
-                peer::Effect::Lost => lost.push(node.pnn),
-                peer::Effect::Keep | peer::Effect::Joined => {}
-            }
-        }
-        for pnn in lost {
-            tracing::warn!("dead count reached for node {}", pnn.0);
-            self.lose(pnn, out);
-        }
-    }
-
-    fn on_peer(&mut self, pnn: Pnn, event: fn(&mut peer::Peer) -> peer::Effect, out: &mut Outputs) {
-        let Some(node) = self.nodes.peer_mut(pnn) else {
-            return;
-        };
-        let flags = node.flags;
-        match event(&mut node.peer) {
-            // UNHEALTHY stays until the node's leader, or the node itself, says otherwise.
-            peer::Effect::Joined => {
-                tracing::info!(pnn = pnn.0, "connected");
-                self.set_flags(pnn, flags - NodeFlags::DISCONNECTED, out);
-            }
-            peer::Effect::Lost => self.lose(pnn, out),
-            peer::Effect::Keep | peer::Effect::Keepalive => {}
-        }
-    }
-
-    fn lose(&mut self, pnn: Pnn, out: &mut Outputs) {
-        tracing::warn!(pnn = pnn.0, "node is dead");
-        let flags = self.nodes.flags(pnn);
-        self.set_flags(
-            pnn,
-            flags | NodeFlags::DISCONNECTED | NodeFlags::UNHEALTHY,
-            out,
-        );
-        out.push(Output::Dead(pnn));
-    }
-
-    fn on_keepalive(
-        &mut self,
-        now: Time,
-        from: Pnn,
-        version: Option<u32>,
-        uptime: Option<u32>,
-        out: &mut Outputs,
-    ) {
-        if self.tunables.allow_mixed_versions == 1 {
-            return;
-        }
-        if let Some(reason) = keepalive::verdict(self.identity(now), from, version, uptime) {
-            tracing::error!("{reason}");
-            let text = "CTDB Cluster with mixed versions, cannot continue";
-            self.shut_down(0, format!("{reason}: {text}"), out);
-        }
-    }
-
     fn on_missed_ping(&mut self, now: Time, out: &mut Outputs) {
         if self.manager_watch.missed(now, &self.tunables) {
             let reason = "Final timeout for recovery daemon ping".into();
@@ -451,16 +384,17 @@ impl Membership {
     }
 
     fn set_flags(&mut self, pnn: Pnn, flags: NodeFlags, out: &mut Outputs) {
-        if let Some(node) = self.nodes.get_mut(pnn) {
-            if node.flags != flags {
-                tracing::info!(
-                    "Node {} has changed flags - {:?} -> {flags:?}",
-                    pnn.0,
-                    node.flags
-                );
-                node.flags = flags;
-                out.notify(Notification::NodeFlags(vec![(pnn, flags)]));
-            }
+        let Some(node) = self.nodes.get_mut(pnn) else {
+            return;
+        };
+        if node.flags != flags {
+            tracing::info!(
+                "Node {} has changed flags - {:?} -> {flags:?}",
+                pnn.0,
+                node.flags
+            );
+            node.flags = flags;
+            out.notify(Notification::NodeFlags(vec![(pnn, flags)]));
         }
     }
 
@@ -473,16 +407,6 @@ impl Membership {
     fn wall_clock(&self, time: Time) -> i64 {
         let micros = self.wall_clock_at_zero.saturating_add(time.0 / 1000);
         i64::try_from(micros).unwrap_or(i64::MAX)
-    }
-
-    /// Uptime is the difference of full seconds of the wall clock, as upstream.
-    fn identity(&self, now: Time) -> keepalive::Identity {
-        let seconds = |time| self.wall_clock(time) / 1_000_000;
-        let uptime = u32::try_from(seconds(now) - seconds(self.started)).unwrap_or(u32::MAX);
-        keepalive::Identity {
-            version: self.version,
-            uptime,
-        }
     }
 }
 

@@ -150,6 +150,19 @@ mod tests {
                 limit: 4,
             },
         ];
-        insta::assert_snapshot!(table::render(&states, &events, step), @"");
+        insta::assert_snapshot!(table::render(&states, &events, step), @r"
+        Disconnected + LinkUp => Connected { silent: 0 }, Joined
+        Disconnected + LinkDown => Disconnected, Keep
+        Disconnected + Interval { heard: true, limit: 4 } => Disconnected, Keep
+        Disconnected + Interval { heard: false, limit: 4 } => Disconnected, Keep
+        Connected { silent: 0 } + LinkUp => Connected { silent: 0 }, Keep
+        Connected { silent: 0 } + LinkDown => Disconnected, Lost
+        Connected { silent: 0 } + Interval { heard: true, limit: 4 } => Connected { silent: 0 }, Keepalive
+        Connected { silent: 0 } + Interval { heard: false, limit: 4 } => Connected { silent: 1 }, Keepalive
+        Connected { silent: 3 } + LinkUp => Connected { silent: 3 }, Keep
+        Connected { silent: 3 } + LinkDown => Disconnected, Lost
+        Connected { silent: 3 } + Interval { heard: true, limit: 4 } => Connected { silent: 0 }, Keepalive
+        Connected { silent: 3 } + Interval { heard: false, limit: 4 } => Disconnected, Lost
+        ");
     }
 }

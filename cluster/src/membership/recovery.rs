@@ -68,6 +68,9 @@ impl Membership {
         if self.course.begun_by.is_some_and(|leader| leader != source) {
             return Some("Attempt to set vnnmap within the recovery of another node");
         }
+        if self.own_flags().is_inactive() {
+            return Some("Attempt to set vnnmap while the node is inactive");
+        }
         if map.map.is_empty() || map.map.iter().any(|&pnn| self.nodes.get(pnn).is_none()) {
             return Some("Attempt to set vnnmap without nodes or with unknown ones");
         }
@@ -91,14 +94,12 @@ impl Membership {
     }
 
     fn finish_recovery(&mut self, ask: Ask, out: &mut Outputs) {
-        if self.recovery_mode.is_active() {
-            if let Some(reason) = self.finish_refusal(ask.source) {
-                tracing::error!(
-                    source = ask.source.0,
-                    "{reason}, recovery mode stays ACTIVE"
-                );
-                return ask.fail(out);
-            }
+        if let Some(reason) = self.finish_refusal(ask.source) {
+            tracing::error!(
+                source = ask.source.0,
+                "{reason}, recovery mode stays ACTIVE"
+            );
+            return ask.fail(out);
         }
         let lock = self.cluster_lock.is_some();
         match self.recovery_mode.handle(Event::Finish { lock }) {
@@ -118,6 +119,9 @@ impl Membership {
     }
 
     fn finish_refusal(&self, source: Pnn) -> Option<&'static str> {
+        if !self.recovery_mode.is_active() {
+            return None;
+        }
         if self.databases_differ {
             return Some("Inconsistent DB generation");
         }

@@ -148,6 +148,22 @@ mod tests {
             Event::LockHeld,
             Event::LockWrong,
         ];
-        insta::assert_snapshot!(table::render(&states, &events, step), @"");
+        insta::assert_snapshot!(table::render(&states, &events, step), @r"
+        Active + Activate => Active, Keep
+        Active + Finish { lock: false } => Normal, Normalised
+        Active + Finish { lock: true } => Checking, Check
+        Active + LockHeld => Active, Keep
+        Active + LockWrong => Active, Keep
+        Checking + Activate => Active, Refuse
+        Checking + Finish { lock: false } => Checking, Join
+        Checking + Finish { lock: true } => Checking, Join
+        Checking + LockHeld => Normal, Normalised
+        Checking + LockWrong => Active, Refuse
+        Normal + Activate => Active, Activated
+        Normal + Finish { lock: false } => Normal, Keep
+        Normal + Finish { lock: true } => Normal, Keep
+        Normal + LockHeld => Normal, Keep
+        Normal + LockWrong => Normal, Keep
+        ");
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn step(state: RunState, event: Event) -> Option<RunState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::membership::table;
+    use crate::membership::table::{self, Shown};
 
     #[test]
     fn table() {
@@ -66,9 +66,40 @@ mod tests {
             Event::Shutdown,
         ];
         let next = |state, event| match step(state, event) {
-            Some(next) => (next, "entered"),
-            None => (state, "-"),
+            Some(next) => (next, Shown("entered")),
+            None => (state, Shown("-")),
         };
-        insta::assert_snapshot!(table::render(&states, &events, next), @"");
+        insta::assert_snapshot!(table::render(&states, &events, next), @r"
+        Init + Initialised => Setup, entered
+        Init + SetupDone => Init, -
+        Init + RecoveryEnded => Init, -
+        Init + StartupDone => Init, -
+        Init + Shutdown => Shutdown, entered
+        Setup + Initialised => Setup, -
+        Setup + SetupDone => FirstRecovery, entered
+        Setup + RecoveryEnded => Setup, -
+        Setup + StartupDone => Setup, -
+        Setup + Shutdown => Shutdown, entered
+        FirstRecovery + Initialised => FirstRecovery, -
+        FirstRecovery + SetupDone => FirstRecovery, -
+        FirstRecovery + RecoveryEnded => Startup, entered
+        FirstRecovery + StartupDone => FirstRecovery, -
+        FirstRecovery + Shutdown => Shutdown, entered
+        Startup + Initialised => Startup, -
+        Startup + SetupDone => Startup, -
+        Startup + RecoveryEnded => Startup, -
+        Startup + StartupDone => Running, entered
+        Startup + Shutdown => Shutdown, entered
+        Running + Initialised => Running, -
+        Running + SetupDone => Running, -
+        Running + RecoveryEnded => Running, -
+        Running + StartupDone => Running, -
+        Running + Shutdown => Shutdown, entered
+        Shutdown + Initialised => Shutdown, -
+        Shutdown + SetupDone => Shutdown, -
+        Shutdown + RecoveryEnded => Shutdown, -
+        Shutdown + StartupDone => Shutdown, -
+        Shutdown + Shutdown => Shutdown, -
+        ");
     }
 }

@@ -22,3 +22,12 @@ where
     }
     text
 }
+
+/// A text that is shown without quotes.
+pub(super) struct Shown(pub(super) &'static str);
+
+impl Debug for Shown {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.0)
+    }
+}

@@ -1,0 +1,92 @@
+//! The connections with the other nodes: who is there, who is lost, who is too new.
+
+use wire::Pnn;
+use wire::types::NodeFlags;
+
+use super::{Membership, Output, Outputs, keepalive, peer};
+use crate::Time;
+
+impl Membership {
+    pub(super) fn on_interval(&mut self, now: Time, out: &mut Outputs) {
+        let keepalive::Identity { version, uptime } = self.identity(now);
+        let limit = self.tunables.keepalive_limit;
+        let mut lost = Vec::new();
+        for node in self.nodes.peers_mut() {
+            match node.peer.interval(limit) {
+                peer::Effect::Keepalive => {
+                    out.push(Output::Keepalive {
+                        to: node.pnn,
+                        version,
+                        uptime,
+                    });
+                }
+                peer::Effect::Lost => lost.push(node.pnn),
+                peer::Effect::Keep | peer::Effect::Joined => {}
+            }
+        }
+        for pnn in lost {
+            tracing::warn!("dead count reached for node {}", pnn.0);
+            self.lose(pnn, out);
+        }
+    }
+
+    pub(super) fn on_peer(
+        &mut self,
+        pnn: Pnn,
+        event: fn(&mut peer::Peer) -> peer::Effect,
+        out: &mut Outputs,
+    ) {
+        let Some(node) = self.nodes.peer_mut(pnn) else {
+            return;
+        };
+        let flags = node.flags;
+        match event(&mut node.peer) {
+            // UNHEALTHY stays until the node's leader, or the node itself, says otherwise.
+            peer::Effect::Joined => {
+                tracing::info!(pnn = pnn.0, "connected");
+                self.set_flags(pnn, flags - NodeFlags::DISCONNECTED, out);
+            }
+            peer::Effect::Lost => self.lose(pnn, out),
+            peer::Effect::Keep | peer::Effect::Keepalive => {}
+        }
+    }
+
+    fn lose(&mut self, pnn: Pnn, out: &mut Outputs) {
+        tracing::warn!(pnn = pnn.0, "node is dead");
+        let flags = self.nodes.flags(pnn);
+        self.set_flags(
+            pnn,
+            flags | NodeFlags::DISCONNECTED | NodeFlags::UNHEALTHY,
+            out,
+        );
+        out.push(Output::Dead(pnn));
+    }
+
+    pub(super) fn on_keepalive(
+        &mut self,
+        now: Time,
+        from: Pnn,
+        version: Option<u32>,
+        uptime: Option<u32>,
+        out: &mut Outputs,
+    ) {
+        if self.tunables.allow_mixed_versions == 1 {
+            return;
+        }
+        if let Some(reason) = keepalive::verdict(self.identity(now), from, version, uptime) {
+            tracing::error!("{reason}");
+            let text = "CTDB Cluster with mixed versions, cannot continue";
+            self.shut_down(0, format!("{reason}: {text}"), out);
+        }
+    }
+
+    /// Uptime is the difference of full seconds of the wall clock, as upstream.
+    fn identity(&self, now: Time) -> keepalive::Identity {
+        let seconds = |time| self.wall_clock(time) / 1_000_000;
+        let uptime = u32::try_from(seconds(now) - seconds(self.started)).unwrap_or(u32::MAX);
+        keepalive::Identity {
+            version: self.version,
+            uptime,
+        }
+    }
+}
