@@ -1,11 +1,11 @@
 //! The ban of this node: by a leader, by the `ctdb` tool, or by itself.
 //!
 //! ```text
-//!   +------+ ---- Ban, enabled: the node becomes inactive ----> +--------+
-//!   | Free |                                                    | Banned |---+ Ban, enabled: anew
-//!   |      | <--- Unban ---------------------------------------- |        |<--+ Expired, not frozen:
-//!   +------+ <--- Expired, all databases frozen ---------------- +--------+     RecoveryBanPeriod
-//!                                                                               more
+//!   +------+ --- Ban, enabled: the node becomes inactive ---> +--------+
+//!   | Free |                                                  | Banned |---+ Ban, enabled: anew
+//!   |      | <--- Unban ------------------------------------- |        |<--+ Expired, not frozen:
+//!   +------+ <--- Expired, all databases frozen ------------- +--------+     prolonged by
+//!                                                                            RecoveryBanPeriod
 //! ```
 //!
 //! A ban that EnableBans=0 forbids is ignored. (A daemon of 4.17.12 then also forgets the timer of

@@ -74,7 +74,8 @@ pub enum LockOutcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// A control for this half, from a node or a client of ours: only those of which
-    /// [`super::Membership::answers`] is true. Exactly one [`Output::Reply`] follows, at once or later.
+    /// [`super::Membership::answers`] is true. Exactly one [`Output::Reply`] follows, at once or
+    /// later.
     Control {
         /// For the reply.
         token: Token,
