@@ -213,7 +213,7 @@ impl Client {
             state
                 .pending
                 .add(sender)
-                .ok_or(Error::TooManyRequests { limit })?
+                .map_err(|_| Error::TooManyRequests { limit })?
         };
         let waiting = Waiting {
             client: self.clone(),

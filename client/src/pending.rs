@@ -24,10 +24,13 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Adds a request; none if the table is full.
-    pub fn add(&mut self, entry: T) -> Option<ReqId> {
+    /// Adds a request.
+    ///
+    /// # Errors
+    /// If the table is full, the entry comes back.
+    pub fn add(&mut self, entry: T) -> Result<ReqId, T> {
         if self.waiting.len() >= self.limit {
-            return None;
+            return Err(entry);
         }
         let mut id = ReqId(self.next);
         while self.waiting.contains_key(&id) {
@@ -35,7 +38,7 @@ impl<T> Pending<T> {
         }
         self.next = following(id).0;
         self.waiting.insert(id, entry);
-        Some(id)
+        Ok(id)
     }
 
     /// Takes a request out: it was answered or given up.
@@ -93,11 +96,11 @@ mod tests {
         let mut pending = Pending::new(2);
         pending.next = i32::MAX as u32 - 200;
         let last = pending.add('a').unwrap();
-        assert_eq!(pending.add('b'), Some(ReqId(1)));
-        assert_eq!(pending.add('c'), None);
+        assert_eq!(pending.add('b'), Ok(ReqId(1)));
+        assert_eq!(pending.add('c'), Err('c'));
         pending.next = last.0;
         pending.take(ReqId(1));
-        assert_eq!(pending.add('d'), Some(ReqId(1)), "skips an id in use");
+        assert_eq!(pending.add('d'), Ok(ReqId(1)), "skips an id in use");
         assert_eq!(pending.drain().collect::<String>(), "da");
         assert!(pending.is_empty());
     }
