@@ -68,7 +68,7 @@ impl Spec {
 
 /// Where the database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::manager) enum State {
     Naming,
     Attaching,
     Freezing,
@@ -87,7 +87,7 @@ pub(super) enum State {
 
 /// What happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(in crate::manager) enum Event {
     /// All nodes did what they were asked.
     Answered,
     /// The same, and the copies are to be compared by sequence number.
@@ -99,7 +99,7 @@ pub(super) enum Event {
 }
 
 /// The whole machine.
-pub(super) const fn next(state: State, event: Event) -> State {
+pub(in crate::manager) const fn next(state: State, event: Event) -> State {
     match (state, event) {
         (State::Done | State::Failed, _) => state,
         (_, Event::Fault) => State::Failed,

@@ -123,13 +123,13 @@ impl Iterator for Buffers {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut buffer = RecBuffer::new(self.db);
-        while buffer.size() <= self.limit {
-            let Some((key, copy)) = self.copies.next() else {
-                break;
-            };
+        while let Some((key, copy)) = self.copies.next() {
             if !copy.data.is_empty() {
                 let header = self.header(copy.header);
                 buffer.push(ReqId(0), Some(header), &key, &copy.data);
+            }
+            if !buffer.is_empty() && buffer.size() > self.limit {
+                break;
             }
         }
         (!buffer.is_empty()).then(|| (buffer.count, buffer.to_bytes()))

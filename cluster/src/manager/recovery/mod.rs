@@ -13,7 +13,7 @@
 //! The order and the conditions are those of `ctdb_recovery_helper.c`, 4.17.12, except that one
 //! lost node ends it at once.
 
-mod database;
+pub(super) mod database;
 mod merge;
 
 use std::collections::{BTreeMap, VecDeque};

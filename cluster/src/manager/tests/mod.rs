@@ -1,1 +1,7 @@
 //! Several managers and their daemons in memory, with virtual time.
+
+mod daemon;
+mod elections;
+mod recoveries;
+mod sim;
+mod tables;
