@@ -1,0 +1,191 @@
+//! Controls on their way: who asked, and which answers this node still waits for.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use cluster::membership;
+use database::io as engine;
+use tracing::{debug, info};
+use wire::control::Request;
+use wire::packet::{Body, ControlFlags, ReplyControl, ReqControl};
+use wire::{ClientId, Pnn, ReqId, Time};
+
+use super::controls::Question;
+use super::io::Output;
+use super::{Daemon, Local};
+
+/// Who gets the answer to a control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A local client, which knows its question by this number.
+    Client(ClientId, ReqId),
+    /// Another node.
+    Node(Pnn, ReqId),
+    /// The database.
+    Engine(engine::OwnToken),
+    /// The cluster manager's node side.
+    Membership(membership::OwnToken),
+    /// Nobody waits.
+    Nobody,
+}
+
+impl Asker {
+    pub(super) fn is_client(&self, client: ClientId) -> bool {
+        matches!(self, Self::Client(id, _) if *id == client)
+    }
+}
+
+/// A control that another node has not answered yet.
+#[derive(Debug)]
+struct Asked {
+    asker: Asker,
+    node: Pnn,
+    deadline: Time,
+}
+
+/// The controls that this node sent and that are not answered.
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    asked: BTreeMap<ReqId, Asked>,
+    last: u32,
+}
+
+impl Asking {
+    fn add(&mut self, asked: Asked) -> ReqId {
+        loop {
+            self.last = self.last.wrapping_add(1);
+            let reqid = ReqId(self.last);
+            if self.last != 0 && !self.asked.contains_key(&reqid) {
+                self.asked.insert(reqid, asked);
+                return reqid;
+            }
+        }
+    }
+
+    pub(super) fn first_deadline(&self) -> Option<Time> {
+        self.asked.values().map(|asked| asked.deadline).min()
+    }
+
+    /// A client is gone; answers to its questions are for nobody.
+    pub(super) fn forget(&mut self, client: ClientId) {
+        self.asked.retain(|_, asked| !asked.asker.is_client(client));
+    }
+
+    fn take(&mut self, which: impl Fn(&Asked) -> bool) -> Vec<Asked> {
+        let ids: Vec<ReqId> = self.asked.iter().filter(|(_, asked)| which(asked)).map(|(id, _)| *id).collect();
+        ids.into_iter().filter_map(|id| self.asked.remove(&id)).collect()
+    }
+}
+
+impl Daemon {
+    /// A part asks one node something, or every node of a broadcast address (then nobody waits).
+    pub(super) fn ask(&mut self, asker: Asker, to: Pnn, client: ClientId, request: Request, timeout: Duration, out: &mut Vec<Output>) {
+        let mut data = Vec::new();
+        request.encode(&mut data);
+        let flags = if asker == Asker::Nobody { ControlFlags::NOREPLY } else { ControlFlags::empty() };
+        let opcode = request.opcode().number();
+        let control = ReqControl { opcode, srvid: request.srvid(), client, flags, data: &data };
+        if to.is_broadcast() {
+            for node in self.nodes_of(to) {
+                self.ask_node(Asker::Nobody, node, &control, timeout, out);
+            }
+        } else {
+            self.ask_node(asker, to, &control, timeout, out);
+        }
+    }
+
+    /// Sends a control to a node, this one included.
+    pub(super) fn ask_node(&mut self, asker: Asker, node: Pnn, control: &ReqControl<'_>, timeout: Duration, out: &mut Vec<Output>) {
+        if node == self.me {
+            let client = matches!(asker, Asker::Client(..)).then_some(control.client);
+            let question = Question::new(asker, node, client, control);
+            self.local.push_back(Local::Control(question));
+            return;
+        }
+        if !self.membership.is_connected(node) {
+            return self.answer(asker, node, -1, &[], "ctdb_control to disconnected node", out);
+        }
+        let reqid = if asker == Asker::Nobody {
+            ReqId(0)
+        } else {
+            let timeout = if timeout.is_zero() { Duration::from_secs(60) } else { timeout };
+            self.asking.add(Asked { asker, node, deadline: self.now + timeout })
+        };
+        self.to_node(node, reqid, Body::ReqControl(*control), out);
+    }
+
+    /// Another node answered.
+    pub(super) fn answered(&mut self, from: Pnn, reqid: ReqId, reply: &ReplyControl<'_>, out: &mut Vec<Output>) {
+        if self.asking.asked.get(&reqid).is_none_or(|asked| asked.node != from) {
+            debug!(%from, %reqid, "answer to a control that nobody waits for");
+            return;
+        }
+        let Some(asked) = self.asking.asked.remove(&reqid) else { return };
+        let error = String::from_utf8_lossy(reply.error).into_owned();
+        self.answer(asked.asker, from, reply.status, reply.data, &error, out);
+    }
+
+    /// A node is gone: it answers nothing any more.
+    pub(super) fn fail_questions_to(&mut self, node: Pnn, out: &mut Vec<Output>) {
+        for asked in self.asking.take(|asked| asked.node == node) {
+            self.answer(asked.asker, node, -1, &[], "node is disconnected", out);
+        }
+    }
+
+    /// Nobody waits for ever.
+    pub(super) fn fail_late_questions(&mut self, out: &mut Vec<Output>) {
+        let now = self.now;
+        for asked in self.asking.take(|asked| asked.deadline <= now) {
+            info!(node = %asked.node, "a control timed out");
+            self.statistics.timeouts_control += 1;
+            self.answer(asked.asker, asked.node, -1, &[], "ctdb_control timed out", out);
+        }
+    }
+
+    /// Gives an answer to whoever asked.
+    pub(super) fn answer(&mut self, asker: Asker, from: Pnn, status: i32, data: &[u8], error: &str, out: &mut Vec<Output>) {
+        let body = Body::ReplyControl(ReplyControl { status, data, error: error.as_bytes() });
+        match asker {
+            Asker::Client(client, reqid) => self.to_client(client, reqid, body, out),
+            Asker::Node(node, reqid) => self.to_node(node, reqid, body, out),
+            Asker::Engine(token) => {
+                let input = engine::Input::ControlReply { token, from, status, data: data.to_vec() };
+                self.local.push_back(Local::ToEngine(input));
+            }
+            Asker::Membership(token) => {
+                let input = membership::Input::ControlReply { token, status, data: data.to_vec() };
+                self.local.push_back(Local::ToMembership(input));
+            }
+            Asker::Nobody => {}
+        }
+    }
+
+    /// A client's control: for this node, for another, or for many.
+    pub(super) fn client_control(&mut self, client: ClientId, to: Pnn, reqid: ReqId, control: &ReqControl<'_>, out: &mut Vec<Output>) {
+        let control = ReqControl { client, ..*control };
+        let silent = control.flags.contains(ControlFlags::NOREPLY);
+        let asker = if silent { Asker::Nobody } else { Asker::Client(client, reqid) };
+        if to == self.me {
+            self.local.push_back(Local::Control(Question::new(asker, to, Some(client), &control)));
+            return;
+        }
+        let timeout = Duration::from_secs(u64::from(self.tunables.control_timeout));
+        if !to.is_broadcast() {
+            return self.ask_node(asker, to, &control, timeout, out);
+        }
+        if !silent {
+            return self.answer(asker, to, -1, &[], "a broadcast control has to be sent without reply", out);
+        }
+        for node in self.nodes_of(to) {
+            self.ask_node(Asker::Nobody, node, &control, timeout, out);
+        }
+    }
+
+    /// A node's control.
+    pub(super) fn node_control(&mut self, from: Pnn, reqid: ReqId, control: &ReqControl<'_>, out: &mut Vec<Output>) {
+        let silent = control.flags.contains(ControlFlags::NOREPLY);
+        let asker = if silent { Asker::Nobody } else { Asker::Node(from, reqid) };
+        self.question(Question::new(asker, from, None, control), out);
+    }
+
+}

@@ -1,0 +1,191 @@
+//! Controls that the daemon answers itself: clients and their addresses, settings, counters.
+//!
+//! The ones about public addresses answer for a node that has none, as C does; TAKEOVER_IP and its like come with the
+//! failover part.
+
+use tracing::{debug, info, warn};
+use wire::coding::Encode;
+use wire::control::Request;
+use wire::tunables::{Set, TunableNames};
+use wire::types::{IfaceList, PublicIpList};
+use wire::{ClientId, Srvid};
+
+use super::Daemon;
+use super::controls::Question;
+use super::io::{Output, ReadFor};
+
+/// What a control is answered with.
+type Answer = Result<(i32, Vec<u8>), &'static str>;
+
+/// Success, without data.
+const DONE: Answer = Ok((0, Vec::new()));
+
+fn data(value: &impl Encode) -> Answer {
+    Ok((0, value.to_bytes()))
+}
+
+fn status(value: i32) -> Answer {
+    Ok((value, Vec::new()))
+}
+
+impl Daemon {
+    /// Answers at once.
+    pub(super) fn answer_here(&mut self, question: &Question, request: &Request, out: &mut Vec<Output>) {
+        if *request == Request::GetNodesFile {
+            let token = self.ask_part(question.asker);
+            return out.push(Output::ReadNodes(ReadFor::Question(token)));
+        }
+        match self.local_answer(question, request, out) {
+            Ok((status, data)) => self.answer(question.asker, self.me, status, &data, "", out),
+            Err(why) => {
+                info!(control = %request.opcode(), why, "a control failed");
+                self.answer(question.asker, self.me, -1, &[], why, out);
+            }
+        }
+    }
+
+    fn local_answer(&mut self, question: &Question, request: &Request, out: &mut Vec<Output>) -> Answer {
+        use Request as R;
+        match request {
+            R::Ping => status(i32::try_from(self.clients.len()).unwrap_or(i32::MAX)),
+            R::GetPid => status(self.pid),
+            R::GetPnn => status(self.me.0.cast_signed()),
+            R::GetDebug => data(&self.log_level),
+            R::SetDebug(level) => {
+                self.log_level = *level;
+                out.push(Output::LogLevel(*level));
+                DONE
+            }
+            R::Statistics => data(&self.current_statistics()),
+            R::StatisticsReset => {
+                self.reset_statistics();
+                DONE
+            }
+            R::GetStatHistory => data(&self.history.list()),
+            R::DumpMemory => Ok((0, self.memory_report().into_bytes())),
+            R::EchoData(echo) => data(echo),
+            R::GetTunable(_) | R::SetTunable(_) | R::ListTunables | R::GetAllTunables => self.tunable(request, out),
+            _ => self.client_answer(question, request, out),
+        }
+    }
+
+    fn tunable(&mut self, request: &Request, out: &mut Vec<Output>) -> Answer {
+        const EINVAL: i32 = 22;
+        match request {
+            Request::GetAllTunables => data(&self.tunables),
+            Request::ListTunables => data(&TunableNames::all()),
+            Request::GetTunable(name) => self.tunables.get(&name.0).map_or(status(-EINVAL), |value| data(&value)),
+            Request::SetTunable(tunable) => match self.tunables.set(&tunable.name, tunable.value) {
+                Ok(set) => {
+                    self.tunables_changed(out);
+                    if set == Set::Obsolete {
+                        warn!("Setting obsolete tunable \"{}\"", tunable.name);
+                    }
+                    status(i32::from(set == Set::Obsolete))
+                }
+                Err(_) => Err("no such tunable"),
+            },
+            _ => Err("not a control about tunables"),
+        }
+    }
+
+    fn tunables_changed(&mut self, out: &mut Vec<Output>) {
+        out.push(Output::LockLimit(self.tunables.lock_processes_per_db));
+        self.to_engine(database::io::Input::Tunables(Box::new(self.tunables.clone())), out);
+        self.to_membership(cluster::membership::Input::Tunables(self.tunables.clone()), out);
+    }
+
+    /// Controls of a local client about itself, or about another one.
+    fn client_answer(&mut self, question: &Question, request: &Request, out: &mut Vec<Output>) -> Answer {
+        use Request as R;
+        match request {
+            R::RegisterSrvid(srvid) => {
+                self.router.register(*srvid, local(question)?);
+                debug!(%srvid, client = ?question.client, "Registered message handler");
+                DONE
+            }
+            R::DeregisterSrvid(srvid) => check(self.router.deregister(*srvid, local(question)?), "SRVID not registered"),
+            R::TunnelRegister(tunnel) => {
+                check(self.router.register_tunnel(*tunnel, local(question)?), "Tunnel id already registered")
+            }
+            R::TunnelDeregister(tunnel) => {
+                check(self.router.deregister_tunnel(*tunnel, local(question)?), "Tunnel id not registered")
+            }
+            R::RegisterNotify(notify) => self.register_notify(local(question)?, notify.srvid, &notify.data),
+            R::DeregisterNotify(srvid) => {
+                let client = self.clients.get_mut(local(question)?).ok_or("no such client")?;
+                check(client.notify.remove(srvid).is_some(), "no notification for this SRVID")
+            }
+            R::CheckPidSrvid(which) => {
+                let found = self.clients.of_process(which.pid).any(|id| self.router.is_registered(which.srvid, id));
+                status(if found { 0 } else { -1 })
+            }
+            R::ProcessExists(pid) => self.process_exists(*pid, out),
+            // kept by no one since the transactions became TRANS3
+            R::StartPersistentUpdate(_) | R::CancelPersistentUpdate(_) => local(question).and(DONE),
+            _ => address_answer(request),
+        }
+    }
+
+    fn register_notify(&mut self, client: ClientId, srvid: Srvid, what: &[u8]) -> Answer {
+        let client = self.clients.get_mut(client).ok_or("no such client")?;
+        if client.notify.contains_key(&srvid) {
+            return Err("a notification for this SRVID exists already");
+        }
+        client.notify.insert(srvid, what.to_vec());
+        DONE
+    }
+
+    /// PROCESS_EXISTS: a client of an inactive node counts as gone, and is made to go.
+    fn process_exists(&mut self, pid: i32, out: &mut Vec<Output>) -> Answer {
+        let clients: Vec<ClientId> = self.clients.of_process(pid).collect();
+        if clients.is_empty() {
+            return status(-1);
+        }
+        if self.membership.own_flags().is_inactive() {
+            for client in clients {
+                out.push(Output::CloseClient { client, reason: "the node is banned or stopped".to_owned() });
+                self.client_gone(client, out);
+            }
+            return status(-1);
+        }
+        status(if sys::process::process_exists(pid) { 0 } else { -1 })
+    }
+
+    /// DUMP_MEMORY: what the daemon keeps count of.
+    fn memory_report(&self) -> String {
+        format!(
+            "ctdbd memory: {} clients, {} questions, {} databases\n",
+            self.clients.len(),
+            self.questions.len(),
+            self.engine.database_count(),
+        )
+    }
+}
+
+/// The answers of a node without public addresses (`ctdb_takeover.c`, 4.17.12).
+fn address_answer(request: &Request) -> Answer {
+    use Request as R;
+    match request {
+        R::GetPublicIps => data(&PublicIpList { ips: Vec::new() }),
+        R::GetIfaces => data(&IfaceList { ifaces: Vec::new() }),
+        R::TcpClient(_) | R::TcpAdd(_) | R::TcpAddDelayedUpdate(_) | R::TcpRemove(_) => DONE,
+        R::TcpClientDisconnected(_) | R::TcpClientPassed(_) => DONE,
+        R::SetTcpTickleList(_) => status(1),
+        R::GetTcpTickleList(_) | R::GetPublicIpInfo(_) => Err("not a public address"),
+        R::TakeoverIp(_) | R::ReleaseIp(_) => {
+            warn!(control = %request.opcode(), "called for an ip that is not a public address");
+            DONE
+        }
+        _ => Err("this control is not there yet"),
+    }
+}
+
+/// The client, of a control that only a local one can send.
+fn local(question: &Question) -> Result<ClientId, &'static str> {
+    question.client.ok_or("only a local client can ask this")
+}
+
+fn check(ok: bool, why: &'static str) -> Answer {
+    if ok { DONE } else { Err(why) }
+}

@@ -1,0 +1,151 @@
+//! Messages and tunnels: from any process of the cluster to whoever registered the address.
+//!
+//! A message goes to every client that registered its SRVID, and to those that registered [`Srvid::ALL`]. A tunnel has
+//! one owner on a node; its packets go to that client alone.
+
+use std::collections::BTreeMap;
+
+use database::io::Input as EngineInput;
+use tracing::{debug, info};
+use wire::packet::{Body, Header, Packet, ReqMessage, ReqTunnel};
+use wire::{ClientId, Pnn, ReqId, Srvid, TunnelId};
+
+use super::io::Output;
+use super::{Daemon, Local};
+
+/// Who gets the messages to an SRVID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    Client(ClientId),
+    /// Records of a recovery that are pushed to this node.
+    Database,
+}
+
+/// The registrations of this node.
+#[derive(Debug, Default)]
+pub(super) struct Router {
+    srvids: BTreeMap<Srvid, Vec<Listener>>,
+    tunnels: BTreeMap<TunnelId, ClientId>,
+}
+
+impl Router {
+    pub(super) fn register(&mut self, srvid: Srvid, client: ClientId) {
+        self.srvids.entry(srvid).or_default().push(Listener::Client(client));
+    }
+
+    /// False if the client had not registered it.
+    pub(super) fn deregister(&mut self, srvid: Srvid, client: ClientId) -> bool {
+        self.remove(srvid, Listener::Client(client))
+    }
+
+    pub(super) fn database_listens(&mut self, srvid: Srvid, listens: bool) {
+        if listens {
+            self.srvids.entry(srvid).or_default().push(Listener::Database);
+        } else {
+            self.remove(srvid, Listener::Database);
+        }
+    }
+
+    fn remove(&mut self, srvid: Srvid, listener: Listener) -> bool {
+        let Some(listeners) = self.srvids.get_mut(&srvid) else { return false };
+        let Some(position) = listeners.iter().position(|other| *other == listener) else { return false };
+        listeners.remove(position);
+        if listeners.is_empty() {
+            self.srvids.remove(&srvid);
+        }
+        true
+    }
+
+    pub(super) fn is_registered(&self, srvid: Srvid, client: ClientId) -> bool {
+        self.srvids.get(&srvid).is_some_and(|listeners| listeners.contains(&Listener::Client(client)))
+    }
+
+    fn listeners(&self, srvid: Srvid) -> Vec<Listener> {
+        let to = |srvid| self.srvids.get(&srvid).into_iter().flatten().copied();
+        to(srvid).chain(to(Srvid::ALL)).collect()
+    }
+
+    /// False if somebody has it.
+    pub(super) fn register_tunnel(&mut self, tunnel: TunnelId, client: ClientId) -> bool {
+        let free = !self.tunnels.contains_key(&tunnel);
+        if free {
+            self.tunnels.insert(tunnel, client);
+        }
+        free
+    }
+
+    /// False if the client does not have it.
+    pub(super) fn deregister_tunnel(&mut self, tunnel: TunnelId, client: ClientId) -> bool {
+        let owned = self.tunnels.get(&tunnel) == Some(&client);
+        if owned {
+            self.tunnels.remove(&tunnel);
+        }
+        owned
+    }
+
+    /// A client is gone, with its registrations.
+    pub(super) fn forget(&mut self, client: ClientId) {
+        self.srvids.retain(|_, listeners| {
+            listeners.retain(|listener| *listener != Listener::Client(client));
+            !listeners.is_empty()
+        });
+        self.tunnels.retain(|_, owner| *owner != client);
+    }
+}
+
+impl Daemon {
+    /// Sends a message to a node or to every node of a broadcast address.
+    pub(super) fn send_message(&mut self, to: Pnn, srvid: Srvid, data: &[u8], out: &mut Vec<Output>) {
+        for node in self.nodes_of(to) {
+            if node == self.me {
+                self.local.push_back(Local::Message { source: node, srvid, data: data.to_vec() });
+            } else {
+                self.to_node(node, ReqId(0), Body::ReqMessage(ReqMessage { srvid, data }), out);
+            }
+        }
+    }
+
+    /// Hands a message to those of this node who registered its SRVID.
+    pub(super) fn deliver(&mut self, source: Pnn, srvid: Srvid, data: &[u8], out: &mut Vec<Output>) {
+        for listener in self.router.listeners(srvid) {
+            match listener {
+                Listener::Client(client) => {
+                    let body = Body::ReqMessage(ReqMessage { srvid, data });
+                    self.to_client_from(source, client, ReqId(0), body, out);
+                }
+                Listener::Database => {
+                    self.to_engine(EngineInput::Pushed { srvid, data: data.to_vec() }, out);
+                }
+            }
+        }
+    }
+
+    /// Sends a client's tunnel packet on.
+    pub(super) fn send_tunnel(&mut self, to: Pnn, tunnel: &ReqTunnel<'_>, out: &mut Vec<Output>) {
+        if !self.router.tunnels.contains_key(&tunnel.tunnel) {
+            info!(tunnel = %tunnel.tunnel, "tunnel id not registered, dropping pkt");
+            return;
+        }
+        for node in self.nodes_of(to) {
+            let body = Body::ReqTunnel(*tunnel);
+            if node == self.me {
+                let header = self.header(node, ReqId(0), &body);
+                self.deliver_tunnel(&header, tunnel, out);
+            } else {
+                self.to_node(node, ReqId(0), body, out);
+            }
+        }
+    }
+
+    /// Hands a tunnel packet to the tunnel's owner on this node.
+    pub(super) fn deliver_tunnel(&mut self, header: &Header, tunnel: &ReqTunnel<'_>, out: &mut Vec<Output>) {
+        let Some(client) = self.router.tunnels.get(&tunnel.tunnel).copied() else {
+            debug!(tunnel = %tunnel.tunnel, "Tunnel id not registered");
+            return;
+        };
+        self.statistics.client_packets_sent += 1;
+        let body = Body::ReqTunnel(*tunnel);
+        let header = Header { destination: self.me, reqid: ReqId(0), generation: self.generation, ..*header };
+        out.push(Output::ToClient { client, packet: Packet { header, body }.to_bytes() });
+    }
+}

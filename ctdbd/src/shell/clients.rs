@@ -1,0 +1,147 @@
+//! Local clients: the unix socket and a task for each connection.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tracing::{debug, error, warn};
+use wire::ClientId;
+
+use super::frames::Frames;
+use super::link::{Link, Stream};
+use super::{Handle, Shell};
+use crate::daemon::Input;
+
+/// Takes connections for as long as the daemon runs.
+pub(super) async fn accept(handle: Handle, listener: UnixListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => welcome(&handle, stream),
+            Err(error) => {
+                // out of descriptors, most likely: those who wait in the queue get their turn later
+                error!(%error, "cannot accept a client");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+fn welcome(handle: &Handle, stream: UnixStream) {
+    let pid = match sys::credentials::peer_credentials(&stream) {
+        Ok(credentials) => credentials.pid,
+        Err(error) => {
+            warn!(%error, "a client without credentials");
+            0
+        }
+    };
+    let client = {
+        let mut shell = handle.borrow_mut();
+        let client = shell.new_client_id();
+        shell.clients.insert(client, Link::new(Stream::Unix(stream)));
+        shell.input(Input::ClientConnected { client, pid });
+        client
+    };
+    debug!(%client, pid, "Connected client");
+    tokio::task::spawn_local(serve(handle.clone(), client));
+}
+
+/// Reads and writes until the client or the daemon ends the connection.
+async fn serve(handle: Handle, client: ClientId) {
+    let Some((stream, wake)) = handle.borrow().link_of(client) else { return };
+    let mut frames = Frames::default();
+    loop {
+        let blocked = match handle.borrow().clients.get(&client) {
+            Some(link) if link.broken => break,
+            Some(link) => link.is_blocked(),
+            None => return,
+        };
+        tokio::select! {
+            ready = stream.readable() => {
+                if ready.is_err() || !read_turn(&handle, client, &stream, &mut frames) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            _ = stream.writable(), if blocked => handle.borrow_mut().unblock_client(client),
+            () = wake.notified() => {}
+        }
+    }
+    handle.borrow_mut().client_ended(client);
+}
+
+/// One read and what came by it. False: the connection is over.
+fn read_turn(handle: &Handle, client: ClientId, stream: &Stream, frames: &mut Frames) -> bool {
+    match stream.try_read(frames.buffer()) {
+        Ok(0) => return false,
+        Ok(_) => {}
+        Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+    }
+    let mut shell = handle.borrow_mut();
+    let good = loop {
+        match frames.next() {
+            Ok(Some(packet)) => shell.input_unflushed(Input::ClientPacket { client, packet }),
+            Ok(None) => break true,
+            Err(why) => {
+                warn!(%client, %why, "malformed packet, the client is cut off");
+                break false;
+            }
+        }
+        if !shell.clients.contains_key(&client) {
+            break true;
+        }
+    };
+    shell.flush();
+    good
+}
+
+impl Shell {
+    /// Never 0, which stands for the daemon itself, and never one that is in use.
+    fn new_client_id(&mut self) -> ClientId {
+        loop {
+            self.last_client = self.last_client.wrapping_add(1);
+            let client = ClientId(self.last_client);
+            if client.0 != 0 && !self.clients.contains_key(&client) {
+                return client;
+            }
+        }
+    }
+
+    fn link_of(&self, client: ClientId) -> Option<(std::rc::Rc<Stream>, std::rc::Rc<tokio::sync::Notify>)> {
+        self.clients.get(&client).map(|link| (link.stream.clone(), link.wake.clone()))
+    }
+
+    fn unblock_client(&mut self, client: ClientId) {
+        if let Some(link) = self.clients.get_mut(&client) {
+            link.unblock();
+        }
+    }
+
+    /// Queues a packet. A client that does not read is cut off before it takes the daemon's memory.
+    pub(super) fn to_client(&mut self, client: ClientId, packet: Vec<u8>) {
+        let Some(link) = self.clients.get_mut(&client) else { return };
+        link.push(packet);
+        if link.waiting() > self.queue_limit {
+            error!(%client, "queue full - killing client connection.");
+            link.broken = true;
+            link.wake.notify_one();
+        }
+    }
+
+    /// The daemon ends a connection.
+    pub(super) fn close_client(&mut self, client: ClientId, reason: &str) {
+        warn!(%client, reason, "a client is cut off");
+        if let Some(mut link) = self.clients.remove(&client) {
+            link.flush();
+            link.wake.notify_one();
+            self.input_unflushed(Input::ClientGone(client));
+        }
+    }
+
+    /// A connection has ended from outside.
+    fn client_ended(&mut self, client: ClientId) {
+        if self.clients.remove(&client).is_some() {
+            debug!(%client, "client disconnected");
+            self.input(Input::ClientGone(client));
+        }
+    }
+}

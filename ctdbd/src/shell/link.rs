@@ -1,0 +1,133 @@
+//! One connection: what is to be written to it, and the stream it has.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Notify;
+
+/// Packets in one `writev`.
+const BATCH: usize = 64;
+
+/// A stream of either kind, in non-blocking use.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.readable().await,
+            Self::Tcp(stream) => stream.readable().await,
+        }
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.writable().await,
+            Self::Tcp(stream) => stream.writable().await,
+        }
+    }
+
+    pub(crate) fn try_read(&self, buffer: &mut bytes::BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.try_read_buf(buffer),
+            Self::Tcp(stream) => stream.try_read_buf(buffer),
+        }
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.try_write_vectored(slices),
+            Self::Tcp(stream) => stream.try_write_vectored(slices),
+        }
+    }
+}
+
+/// The writing side of a connection. Packets are queued in a turn and written together at its end; what the socket does
+/// not take, the connection's task writes later.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) stream: Rc<Stream>,
+    queue: VecDeque<Vec<u8>>,
+    /// Bytes of the first packet that are written already.
+    written: usize,
+    /// The task has to wait until the socket takes more.
+    blocked: bool,
+    /// Wakes the connection's task: there is something to write, or the connection is to end.
+    pub(crate) wake: Rc<Notify>,
+    /// Writing failed; the task ends the connection.
+    pub(crate) broken: bool,
+}
+
+impl Link {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            stream: Rc::new(stream),
+            queue: VecDeque::new(),
+            written: 0,
+            blocked: false,
+            wake: Rc::new(Notify::new()),
+            broken: false,
+        }
+    }
+
+    pub(crate) fn push(&mut self, packet: Vec<u8>) {
+        self.queue.push_back(packet);
+    }
+
+    /// Packets that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether the task has to wait for the socket to take more.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// The socket takes more, perhaps.
+    pub(crate) fn unblock(&mut self) {
+        self.blocked = false;
+        self.flush();
+    }
+
+    /// Writes as much as the socket takes.
+    pub(crate) fn flush(&mut self) {
+        while !self.queue.is_empty() && !self.blocked && !self.broken {
+            match self.write_some() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    self.wake.notify_one();
+                }
+                Err(_) => {
+                    self.broken = true;
+                    self.wake.notify_one();
+                }
+            }
+        }
+    }
+
+    fn write_some(&mut self) -> io::Result<()> {
+        let mut slices = Vec::with_capacity(self.queue.len().min(BATCH));
+        let mut skip = self.written;
+        for packet in self.queue.iter().take(BATCH) {
+            slices.push(IoSlice::new(&packet[skip..]));
+            skip = 0;
+        }
+        let mut done = self.stream.try_write(&slices)? + self.written;
+        while let Some(first) = self.queue.front() {
+            if done < first.len() {
+                break;
+            }
+            done -= first.len();
+            self.queue.pop_front();
+        }
+        self.written = done;
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! The cluster manager's process, `ctdb-clusterd`: started with the daemon, started again whenever it ends.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::Duration;
+
+use config::Paths;
+use tokio::process::{Child, Command};
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+use wire::Pnn;
+
+use super::Handle;
+
+/// Between the end of one process and the start of the next.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How to start the process, and how to end it.
+#[derive(Debug)]
+pub(super) struct Manager {
+    program: PathBuf,
+    socket: PathBuf,
+    pnn: Pnn,
+    end: Rc<Notify>,
+    stopped: bool,
+}
+
+impl Manager {
+    pub(super) fn new(pnn: Pnn, paths: &Paths) -> Self {
+        let (program, socket) = (paths.helper("ctdb-clusterd"), paths.socket());
+        Self { program, socket, pnn, end: Rc::new(Notify::new()), stopped: false }
+    }
+
+    /// Ends the process; the task starts another.
+    pub(super) fn restart(&self, reason: &str) {
+        error!(reason, "the cluster manager is restarted");
+        self.end.notify_one();
+    }
+
+    /// Ends the process for good.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.end.notify_one();
+    }
+
+    /// Starts a process. It ends when this end of its standard input is closed.
+    fn spawn(&self) -> std::io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&self.program);
+        command.arg("--pnn").arg(self.pnn.to_string()).arg("--socket").arg(&self.socket);
+        command.stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs))).stdout(Stdio::null()).kill_on_drop(true);
+        sys::child::set_parent_death_signal(command.as_std_mut(), nix::sys::signal::Signal::SIGTERM);
+        Ok((command.spawn()?, ours))
+    }
+}
+
+/// Keeps the process running.
+pub(super) fn start(handle: &Handle) {
+    tokio::task::spawn_local(supervise(handle.clone()));
+}
+
+async fn supervise(handle: Handle) {
+    loop {
+        let (spawned, end) = {
+            let shell = handle.borrow();
+            if shell.manager.stopped {
+                return;
+            }
+            (shell.manager.spawn(), shell.manager.end.clone())
+        };
+        match spawned {
+            Ok((mut child, _input)) => {
+                info!(pid = child.id(), "cluster manager started");
+                tokio::select! {
+                    status = child.wait() => warn!(?status, "the cluster manager ended unexpectedly"),
+                    () = end.notified() => drop(child.kill().await),
+                }
+            }
+            Err(error) => error!(%error, "cannot start the cluster manager"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,328 @@
+//! The shell around the daemon: sockets, clock, worker processes. One thread; no task holds the shell over an `await`.
+//!
+//! ```text
+//!   clients.rs    the unix socket, a task for each client ──┐
+//!   transport/    TCP to and from each node, a task each ───┤ Input     ┌────────┐ Output
+//!   workers/      lock, commit and traverse processes ──────┼─────────▶ │ Daemon │ ───────▶ carried out at once:
+//!   manager.rs    ctdb-clusterd, started again if it ends ──┤           └────────┘          queues, flushed after
+//!   timers, signals, cluster-lock checks (this file) ───────┘                               each turn (link.rs)
+//! ```
+
+mod clients;
+pub(crate) mod frames;
+pub(crate) mod link;
+mod manager;
+mod orphans;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use cluster::membership::{LockOutcome, NodeEntry, OwnToken};
+use config::{ClusterLock, LogLevel, NodesSource, Paths};
+use database::io::{Job as EngineJob, WorkEvent, WorkId};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tracing::{error, info, warn};
+use wire::types::SockAddr;
+use wire::{ClientId, Pnn, Time};
+
+use crate::daemon::{Daemon, Input, Output, ReadFor};
+use crate::lock_helper::{LockHelper, Outcome};
+use crate::logging::LevelHandle;
+use crate::transport::Transport;
+use crate::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool};
+use link::Link;
+use manager::Manager;
+
+/// A cluster-lock check that takes longer than this counts as contended (`ctdb_recover.c`, 4.17.12).
+const LOCK_CHECK: Duration = Duration::from_secs(5);
+
+/// What the shell is made of, ready to run.
+pub struct Parts {
+    /// The daemon.
+    pub daemon: Daemon,
+    /// What it wanted done while it was made.
+    pub outputs: Vec<Output>,
+    /// This node.
+    pub me: Pnn,
+    /// The moment that the daemon calls zero.
+    pub start: Instant,
+    /// The bound and listening client socket.
+    pub socket: std::os::unix::net::UnixListener,
+    /// The bound and listening node socket.
+    pub listener: std::net::TcpListener,
+    /// The nodes file's content.
+    pub nodes: Vec<NodeEntry>,
+    /// Where the nodes file is.
+    pub nodes_source: NodesSource,
+    /// The cluster lock, if there is one.
+    pub cluster_lock: Option<ClusterLock>,
+    /// Folders and helper programs.
+    pub paths: Paths,
+    /// The port of the nodes.
+    pub port: u16,
+    /// Lock processes for a database, at most.
+    pub lock_limit: u32,
+    /// Messages that may wait for a client before it is cut off.
+    pub queue_limit: usize,
+    /// The log's level.
+    pub log_level: LevelHandle,
+}
+
+/// The running daemon.
+pub(crate) struct Shell {
+    daemon: Daemon,
+    start: Instant,
+    clients: BTreeMap<ClientId, Link>,
+    last_client: u32,
+    pub(crate) transport: Transport,
+    pool: Pool,
+    manager: Manager,
+    nodes_source: NodesSource,
+    cluster_lock: Option<ClusterLock>,
+    paths: Paths,
+    queue_limit: usize,
+    log_level: LevelHandle,
+    /// The daemon's next deadline may have come nearer.
+    deadline_moved: Rc<Notify>,
+    armed: Option<Time>,
+    exit: Rc<Notify>,
+    exit_code: Option<i32>,
+    this: std::rc::Weak<RefCell<Shell>>,
+}
+
+/// A handle that every task has.
+pub(crate) type Handle = Rc<RefCell<Shell>>;
+
+/// Runs the daemon until it is told to end; gives the exit status.
+///
+/// # Errors
+/// If a socket or a signal handler cannot be set up.
+pub async fn run(parts: Parts) -> anyhow::Result<i32> {
+    let (events_in, events) = unbounded_channel();
+    let worker = parts.paths.helper("ctdb-database-worker");
+    let pool = Pool::new(worker, events_in, Limits { locks_per_db: parts.lock_limit, ..Limits::default() });
+    let socket = tokio::net::UnixListener::from_std(parts.socket)?;
+    let listener = tokio::net::TcpListener::from_std(parts.listener)?;
+    let own = listener.local_addr()?.ip();
+    let handle = Rc::new_cyclic(|this| {
+        RefCell::new(Shell {
+            daemon: parts.daemon,
+            start: parts.start,
+            clients: BTreeMap::new(),
+            last_client: 0,
+            transport: Transport::new(parts.me, own, parts.port),
+            pool,
+            manager: Manager::new(parts.me, &parts.paths),
+            nodes_source: parts.nodes_source,
+            cluster_lock: parts.cluster_lock,
+            paths: parts.paths,
+            queue_limit: parts.queue_limit,
+            log_level: parts.log_level,
+            deadline_moved: Rc::new(Notify::new()),
+            armed: None,
+            exit: Rc::new(Notify::new()),
+            exit_code: None,
+            this: this.clone(),
+        })
+    });
+    handle.borrow_mut().carry_out(parts.outputs);
+    tokio::task::spawn_local(clients::accept(handle.clone(), socket));
+    tokio::task::spawn_local(crate::transport::accept(handle.clone(), listener));
+    handle.borrow_mut().connect_nodes(&parts.nodes);
+    manager::start(&handle);
+    orphans::start();
+    main_loop(handle, events).await
+}
+
+async fn main_loop(handle: Handle, mut events: UnboundedReceiver<(JobId, Event)>) -> anyhow::Result<i32> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (moved, exit) = {
+        let shell = handle.borrow();
+        (shell.deadline_moved.clone(), shell.exit.clone())
+    };
+    loop {
+        if let Some(code) = handle.borrow().exit_code {
+            return Ok(code);
+        }
+        let deadline = handle.borrow_mut().arm();
+        tokio::select! {
+            () = exit.notified() => {}
+            () = moved.notified() => {}
+            () = sleep_until(deadline) => handle.borrow_mut().input(Input::Timer),
+            Some((job, event)) = events.recv() => handle.borrow_mut().worker_event(job, event),
+            _ = terminate.recv() => handle.borrow_mut().input(Input::ShutdownAsked),
+            _ = interrupt.recv() => handle.borrow_mut().input(Input::ShutdownAsked),
+            // the log is written with a new open for each file; nothing is to be done
+            _ = hangup.recv() => info!("Received SIGHUP"),
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Shell {
+    fn now(&self) -> Time {
+        Time(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// When the daemon wants to be called.
+    fn arm(&mut self) -> Option<Instant> {
+        self.armed = self.daemon.poll_timeout();
+        self.armed.map(|at| self.start + Duration::from_nanos(at.0))
+    }
+
+    /// Gives the daemon an input, carries out what it says and sends what is to be sent.
+    pub(crate) fn input(&mut self, input: Input) {
+        self.input_unflushed(input);
+        self.flush();
+    }
+
+    /// The same without sending: for several inputs in one turn. [`Shell::flush`] must follow.
+    pub(crate) fn input_unflushed(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.daemon.handle(self.now(), input, &mut out);
+        self.carry_out(out);
+        let next = self.daemon.poll_timeout();
+        if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
+            self.deadline_moved.notify_one();
+        }
+    }
+
+    /// Writes out every queue that has something.
+    pub(crate) fn flush(&mut self) {
+        for link in self.clients.values_mut().chain(self.transport.links()) {
+            link.flush();
+        }
+    }
+
+    fn carry_out(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::ToClient { client, packet } => self.to_client(client, packet),
+                Output::ToNode { node, packet } => self.transport.send(node, packet),
+                Output::CloseClient { client, reason } => self.close_client(client, &reason),
+                Output::DropNode(node) => self.transport.restart(node),
+                Output::Nodes(nodes) => self.connect_nodes(&nodes),
+                Output::Work { work, db, job } => self.pool.start(JobId(work.0), db, job_of(job)),
+                Output::Release(work) => self.pool.release(JobId(work.0)),
+                Output::Credit(work) => self.pool.credit(JobId(work.0)),
+                Output::FileOpened { db, name, opened } => self.pool.open(DatabaseFile {
+                    db,
+                    name,
+                    path: PathBuf::from(opened.path),
+                    flags: opened.open_flags,
+                    hash_size: opened.hash_size,
+                }),
+                Output::FileClosed(db) => self.pool.close(db),
+                Output::LockLimit(limit) => self.pool.set_lock_limit(limit),
+                Output::CheckClusterLock(token) => self.check_cluster_lock(token),
+                Output::ReadNodes(what_for) => self.read_nodes(what_for),
+                Output::LogLevel(level) => self.log_level.set(LogLevel(level)),
+                Output::RestartManager { reason } => self.manager.restart(&reason),
+                Output::Shutdown { exit_code, reason } => self.shut_down(exit_code, &reason),
+            }
+        }
+    }
+
+    fn worker_event(&mut self, job: JobId, event: Event) {
+        let event = match event {
+            Event::Locked => WorkEvent::Locked,
+            Event::Failed { reason } | Event::Lost { reason } => WorkEvent::Failed(reason),
+            Event::Committed { status, reason } => WorkEvent::Committed(status, reason),
+            Event::Records(records) => WorkEvent::Records(records),
+            Event::Traversed { count } => WorkEvent::Traversed(count),
+        };
+        self.input(Input::Work { work: WorkId(job.0), event });
+    }
+
+    /// Tries the cluster lock in a helper process, beside everything else.
+    fn check_cluster_lock(&mut self, token: OwnToken) {
+        let Some(handle) = self.this.upgrade() else { return };
+        let (lock, paths) = (self.cluster_lock.clone(), self.paths.clone());
+        tokio::task::spawn_local(async move {
+            let start = Instant::now();
+            let outcome = match lock {
+                Some(lock) => try_lock(&lock, &paths).await,
+                None => LockOutcome::Failed("there is no cluster lock".into()),
+            };
+            let latency = start.elapsed().as_secs_f64();
+            handle.borrow_mut().input(Input::LockChecked { token, outcome, latency });
+        });
+    }
+
+    fn read_nodes(&mut self, what_for: ReadFor) {
+        let nodes = match self.nodes_source.load() {
+            Ok(nodes) => Some(node_entries(&nodes, self.transport.port())),
+            Err(why) => {
+                error!(%why, "the nodes file cannot be read");
+                None
+            }
+        };
+        let Some(handle) = self.this.upgrade() else { return };
+        tokio::task::spawn_local(async move {
+            handle.borrow_mut().input(Input::NodesRead { what_for, nodes });
+        });
+    }
+
+    fn connect_nodes(&mut self, nodes: &[NodeEntry]) {
+        if let Some(handle) = self.this.upgrade() {
+            self.transport.set_nodes(&handle, nodes);
+        }
+    }
+
+    fn shut_down(&mut self, exit_code: i32, reason: &str) {
+        if self.exit_code.is_none() {
+            warn!(reason, "Shutdown sequence commencing.");
+            self.manager.stop();
+            self.exit_code = Some(exit_code);
+            self.exit.notify_one();
+        }
+    }
+}
+
+async fn try_lock(lock: &ClusterLock, paths: &Paths) -> LockOutcome {
+    let mut helper = match LockHelper::start(lock, paths) {
+        Ok(helper) => helper,
+        Err(why) => return LockOutcome::Failed(why.to_string()),
+    };
+    let outcome = match helper.outcome_within(LOCK_CHECK).await {
+        Outcome::Taken => LockOutcome::Taken,
+        Outcome::Contended => LockOutcome::Contended,
+        Outcome::TimedOut => LockOutcome::TimedOut,
+        Outcome::Failed(why) => LockOutcome::Failed(why),
+    };
+    // a helper that hangs is left to itself: its end releases the lock
+    let _ = tokio::time::timeout(Duration::from_secs(1), helper.release()).await;
+    outcome
+}
+
+fn job_of(job: EngineJob) -> Job {
+    match job {
+        EngineJob::LockRecord(key) => Job::LockRecord { key },
+        EngineJob::LockAll => Job::LockAll,
+        EngineJob::Commit { records, replace_only } => Job::Commit { records, replace_only },
+        EngineJob::Traverse { only_dmaster, with_empty } => Job::Traverse { only_dmaster, with_empty },
+    }
+}
+
+/// The nodes file as the daemon knows it: with the port of the nodes in each address.
+pub(crate) fn node_entries(nodes: &[config::NodeEntry], port: u16) -> Vec<NodeEntry> {
+    let entry = |node: &config::NodeEntry| NodeEntry {
+        pnn: node.pnn,
+        addr: SockAddr::from(std::net::SocketAddr::new(node.address, port)),
+        deleted: node.deleted,
+    };
+    nodes.iter().map(entry).collect()
+}

@@ -1,0 +1,266 @@
+//! From the command line to a running daemon, in the order that matters: complain while somebody listens, fork before
+//! any thread exists, own the pid file and the sockets before a database is touched.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use cluster::membership;
+use config::{Config, Location, NodeEntry, Paths, tunables_file};
+use sys::daemonize::{Detach, daemonize};
+use sys::pidfile::PidFile;
+use tracing::{error, info, warn};
+use wire::Pnn;
+use wire::tunables::Tunables;
+
+use crate::daemon::{Daemon, Output, Settings};
+use crate::logging::{self, LevelHandle};
+use crate::shell::{self, Parts, node_entries};
+use crate::tdb_store::{self, TdbStore};
+
+/// The release that keepalives claim: nodes of different releases do not work together.
+const RELEASE: u32 = 4 << 16 | 17;
+/// The port of the service "ctdb", where /etc/services does not have it.
+const PORT: u16 = 4379;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 100;
+
+/// What the command line says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Do not fork, and log to standard error.
+    pub interactive: bool,
+}
+
+/// Everything that was read before the fork.
+struct Setup {
+    options: Options,
+    paths: Paths,
+    config: Config,
+    nodes_source: config::NodesSource,
+    nodes: Vec<NodeEntry>,
+    tunables: Tunables,
+    log_level: LevelHandle,
+}
+
+/// Runs the daemon; gives the exit status.
+///
+/// # Errors
+/// Whatever keeps it from starting. It has been logged as far as there is a log.
+pub fn run(options: Options) -> anyhow::Result<i32> {
+    let setup = read_configuration(options)?;
+    setup.check_directories()?;
+    setup.detach()?;
+    sys::signals::ignore_for_daemon()?;
+    info!("Starting CTDBD (Version {}) as PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    let _pid_file = PidFile::create(&setup.paths.pid_file("ctdbd"))?;
+    let socket = bind_clients(&setup.paths.socket())?;
+    let port = sys::machine::service_port("ctdb", "tcp").unwrap_or(PORT);
+    let (me, listener) = bind_nodes(&setup, port)?;
+    info!("PNN is {me}");
+    if setup.config.legacy.realtime_scheduling && !setup.paths.test_mode() {
+        sys::realtime::set().context("cannot set real-time scheduling")?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = tokio::task::LocalSet::new().block_on(&runtime, setup.serve(me, socket, listener, port))?;
+    warn!("Shutdown sequence complete, exiting.");
+    info!("CTDB daemon shutting down");
+    Ok(code)
+}
+
+fn read_configuration(options: Options) -> anyhow::Result<Setup> {
+    let paths = Paths::from_process()?;
+    let (mut config, warnings) = Config::load(&paths.config_file())?;
+    if options.interactive {
+        config.logging.location = Location::Stderr;
+    }
+    let log_level = logging::init(&config.logging, &paths, "ctdbd").context("cannot open the log")?;
+    info!("CTDB starting on node");
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    if config.cluster.lock().is_none() {
+        warn!("Cluster lock not set");
+    }
+    let (tunables, complaints) = tunables_file::load(&paths);
+    for complaint in complaints {
+        error!("{complaint}");
+    }
+    let nodes_source = config.cluster.nodes_list.clone().unwrap_or_else(|| paths.nodes());
+    let nodes = nodes_source.load()?;
+    if nodes.iter().all(|node| node.deleted) {
+        bail!("No nodes available to attempt bind to - is the nodes file empty?");
+    }
+    Ok(Setup { options, paths, config, nodes_source, nodes, tunables, log_level })
+}
+
+impl Setup {
+    fn check_directories(&self) -> anyhow::Result<()> {
+        for (kind, directory) in self.config.database.directories() {
+            sys::dir::check_writable(directory).with_context(|| format!("{kind} database directory"))?;
+        }
+        Ok(sys::dir::check_writable(self.paths.rundir())?)
+    }
+
+    fn detach(&self) -> io::Result<()> {
+        match (self.options.interactive, self.paths.test_mode()) {
+            (true, _) => Ok(()),
+            (false, true) => daemonize(Detach::ForkOnly),
+            (false, false) => daemonize(Detach::Session),
+        }
+    }
+
+    async fn serve(self, me: Pnn, socket: UnixListener, listener: TcpListener, port: u16) -> anyhow::Result<i32> {
+        let start = Instant::now();
+        let nodes = node_entries(&self.nodes, port);
+        let store = TdbStore::new(tdb_store::Settings {
+            pnn: me,
+            volatile_dir: self.config.database.volatile_dir.clone(),
+            persistent_dir: self.config.database.persistent_dir.clone(),
+            state_dir: self.config.database.state_dir.clone(),
+            hash_size: self.tunables.database_hash_size,
+            max_dead: self.tunables.database_max_dead,
+            mutexes: self.config.database.tdb_mutexes,
+        })?;
+        let mut outputs = Vec::new();
+        let settings = self.daemon_settings(me, nodes.clone());
+        let mut daemon = Daemon::new(settings, Box::new(store), &mut outputs);
+        attach_persistent(&mut daemon, me, &self.config.database.persistent_dir, &mut outputs)?;
+        if let Err(error) = sys::memory::lock_all() {
+            warn!(%error, "cannot lock the memory");
+        }
+        shell::run(Parts {
+            daemon,
+            outputs,
+            me,
+            start,
+            socket,
+            listener,
+            nodes,
+            nodes_source: self.nodes_source,
+            cluster_lock: self.config.cluster.lock().cloned(),
+            paths: self.paths,
+            port,
+            lock_limit: self.tunables.lock_processes_per_db,
+            queue_limit: self.tunables.max_queue_depth_drop_msg as usize,
+            log_level: self.log_level,
+        })
+        .await
+    }
+
+    fn daemon_settings(&self, me: Pnn, nodes: Vec<membership::NodeEntry>) -> Settings {
+        let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let wall_clock_at_zero = u64::try_from(micros).unwrap_or(u64::MAX);
+        Settings {
+            membership: membership::Settings {
+                me,
+                nodes,
+                cluster_lock: self.config.cluster.lock().map(|lock| lock.text().to_owned()),
+                leader_capability: self.config.cluster.leader_capability,
+                lmaster_capability: self.config.legacy.lmaster_capability,
+                version: claimed_release(),
+                start_as_disabled: self.config.legacy.start_as_disabled,
+                start_as_stopped: self.config.legacy.start_as_stopped,
+                wall_clock_at_zero,
+                tunables: self.tunables.clone(),
+            },
+            log_level: self.log_level.get().0,
+            pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
+            wall_clock_at_zero,
+        }
+    }
+}
+
+/// 4.17, unless a test says otherwise.
+fn claimed_release() -> u32 {
+    let asked = std::env::var("CTDB_TEST_SAMBA_VERSION").ok();
+    asked.and_then(|text| text.parse().ok()).filter(|release| *release > 0).unwrap_or(RELEASE)
+}
+
+/// The socket that clients connect to; a file that an earlier daemon left is removed. The pid file says that there is no
+/// other daemon.
+fn bind_clients(path: &Path) -> anyhow::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+        }
+        _ => {}
+    }
+    let what = || format!("Unable to bind on ctdb socket '{}'", path.display());
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?).with_context(what)?;
+    // whoever connects may read and write every database
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).with_context(what)?;
+    socket.listen(BACKLOG).with_context(what)?;
+    socket.set_nonblocking(true)?;
+    info!("Listening to ctdb socket {}", path.display());
+    Ok(UnixListener::from(std::os::fd::OwnedFd::from(socket)))
+}
+
+/// The socket that nodes connect to: on the configured address, else on the first of the nodes file that this machine
+/// has. It tells which node this is.
+fn bind_nodes(setup: &Setup, port: u16) -> anyhow::Result<(Pnn, TcpListener)> {
+    let own = setup.config.cluster.node_address;
+    let candidates = setup.nodes.iter().filter(|node| !node.deleted);
+    let mut tried = Vec::new();
+    for node in candidates.filter(|node| own.is_none_or(|own| own == node.address)) {
+        match listen(node.address, port) {
+            Ok(listener) => return Ok((node.pnn, listener)),
+            Err(error) => tried.push(format!("{}: {error}", node.address)),
+        }
+    }
+    match own {
+        Some(own) if tried.is_empty() => bail!("node address {own} is not in the nodes file"),
+        _ => bail!("Unable to bind to any of the node addresses - giving up ({})", tried.join(", ")),
+    }
+}
+
+fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(address, port);
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Attaches every persistent database of this node that is on disk.
+fn attach_persistent(daemon: &mut Daemon, me: Pnn, directory: &Path, out: &mut Vec<Output>) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let file = entry?.file_name();
+        let Some(name) = file.to_str().and_then(|file| database_name(file, me)) else {
+            continue;
+        };
+        daemon
+            .attach_at_start(name, out)
+            .map_err(|why| anyhow::anyhow!("Failed to attach to persistent database '{name}': {why}"))?;
+    }
+    Ok(())
+}
+
+/// The database that a file is this node's copy of: `NAME.tdb.PNN`.
+fn database_name(file: &str, me: Pnn) -> Option<&str> {
+    let (name, number) = file.rsplit_once('.')?;
+    let ours = name.ends_with(".tdb") && name.len() > 4 && number.bytes().all(|byte| byte.is_ascii_digit());
+    (ours && number.parse() == Ok(me.0)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_nodes_copies_are_attached() {
+        assert_eq!(database_name("secrets.tdb.0", Pnn(0)), Some("secrets.tdb"));
+        assert_eq!(database_name("secrets.tdb.1", Pnn(0)), None);
+        assert_eq!(database_name("secrets.tdb.0.corrupted.20260101000000.0Z", Pnn(0)), None);
+        assert_eq!(database_name("secrets.tdb.+0", Pnn(0)), None);
+        assert_eq!(database_name(".tdb.0", Pnn(0)), None);
+        assert_eq!(database_name("lost+found", Pnn(0)), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! Connections that other nodes make, and send on.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{error, warn};
+use wire::Pnn;
+use wire::packet::is_aligned;
+
+use super::{came_up, went_down};
+use crate::daemon::Input;
+use crate::shell::Handle;
+use crate::shell::frames::Frames;
+use crate::shell::link::Stream;
+
+/// Takes connections for as long as the daemon runs.
+pub(crate) async fn accept(handle: Handle, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => welcome(&handle, stream, address.ip().to_canonical()),
+            Err(error) => {
+                error!(%error, "cannot accept a node");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// A node is known by its address alone, so only addresses of the nodes file are let in, and each once.
+fn welcome(handle: &Handle, stream: TcpStream, address: std::net::IpAddr) {
+    let node = {
+        let mut shell = handle.borrow_mut();
+        let Some(node) = shell.transport.peer_at(address) else {
+            return error!("Refused connection from unknown node {address}");
+        };
+        let Some(peer) = shell.transport.peers.get_mut(&node) else { return };
+        if peer.incoming.is_some() {
+            return warn!(%node, "Incoming queue active, rejecting connection from {address}");
+        }
+        if let Err(error) = socket2::SockRef::from(&stream).set_keepalive(true) {
+            warn!(%node, %error, "cannot turn keepalive on");
+        }
+        let task = tokio::task::spawn_local(read(handle.clone(), node, Stream::Tcp(stream)));
+        peer.incoming = Some(task.abort_handle());
+        node
+    };
+    came_up(handle, node);
+}
+
+async fn read(handle: Handle, node: Pnn, stream: Stream) {
+    let mut frames = Frames::default();
+    while stream.readable().await.is_ok() {
+        match stream.try_read(frames.buffer()) {
+            Ok(0) => break,
+            Ok(_) if take_turn(&handle, node, &mut frames) => tokio::task::yield_now().await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => break,
+        }
+    }
+    warn!(%node, "the connection from a node ended");
+    went_down(&handle, node);
+}
+
+/// Hands over the packets of one read. False: what came is no packet.
+fn take_turn(handle: &Handle, node: Pnn, frames: &mut Frames) -> bool {
+    let mut shell = handle.borrow_mut();
+    let good = loop {
+        match frames.next() {
+            Ok(Some(packet)) if is_aligned(packet.len()) => {
+                shell.input_unflushed(Input::NodePacket { from: node, packet });
+            }
+            Ok(Some(packet)) => {
+                error!(%node, length = packet.len(), "a node's packet is not a multiple of 8 bytes long");
+                break false;
+            }
+            Ok(None) => break true,
+            Err(why) => {
+                error!(%node, %why, "malformed packet from a node");
+                break false;
+            }
+        }
+    };
+    shell.flush();
+    good
+}

@@ -1,0 +1,84 @@
+//! The connection that this node makes, and sends on.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+use wire::Pnn;
+
+use super::{came_up, went_down};
+use crate::shell::Handle;
+use crate::shell::link::{Link, Stream};
+
+/// A try takes no longer, and the next comes after as long: a node that is up is found quickly.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Connects for as long as the node is in the nodes file.
+pub(super) async fn keep_connected(handle: Handle, node: Pnn, own: IpAddr, to: SocketAddr, restart: Rc<Notify>) {
+    loop {
+        match tokio::time::timeout(RETRY, connect(own, to)).await {
+            Ok(Ok(stream)) => {
+                use_connection(&handle, node, stream, &restart).await;
+                went_down(&handle, node);
+                // went_down left word for this task itself
+                let _ = tokio::time::timeout(Duration::ZERO, restart.notified()).await;
+            }
+            Ok(Err(error)) => debug!(%node, %error, "cannot connect"),
+            Err(_) => continue,
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// From the node address: the other side knows this node by it.
+async fn connect(own: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_keepalive(true)?;
+    socket.bind(SocketAddr::new(own, 0))?;
+    let stream = socket.connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Writes what is queued until the connection ends.
+async fn use_connection(handle: &Handle, node: Pnn, stream: TcpStream, restart: &Notify) {
+    let link = Link::new(Stream::Tcp(stream));
+    let (stream, wake) = (link.stream.clone(), link.wake.clone());
+    {
+        let mut shell = handle.borrow_mut();
+        let Some(peer) = shell.transport.peers.get_mut(&node) else { return };
+        peer.outgoing = Some(link);
+    }
+    came_up(handle, node);
+    let mut unwanted = bytes::BytesMut::new();
+    loop {
+        let blocked = match outgoing(handle, node, |link| (link.broken, link.is_blocked())) {
+            Some((false, blocked)) => blocked,
+            _ => return,
+        };
+        tokio::select! {
+            ready = stream.readable() => {
+                // nobody writes in this direction: it is the end, or somebody who is no node
+                unwanted.reserve(1);
+                match ready.and_then(|()| stream.try_read(&mut unwanted)) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    end => {
+                        warn!(%node, ?end, "the connection to a node ended");
+                        return;
+                    }
+                }
+            }
+            _ = stream.writable(), if blocked => drop(outgoing(handle, node, Link::unblock)),
+            () = wake.notified() => {}
+            () = restart.notified() => return,
+        }
+    }
+}
+
+fn outgoing<T>(handle: &Handle, node: Pnn, act: impl FnOnce(&mut Link) -> T) -> Option<T> {
+    handle.borrow_mut().transport.peers.get_mut(&node)?.outgoing.as_mut().map(act)
+}

@@ -1,0 +1,74 @@
+//! What the database knows of the cluster: a copy, renewed by notifications of the cluster manager's node side.
+
+use serde::{Deserialize, Serialize};
+use wire::types::{NodeFlags, VnnMap};
+use wire::{Generation, Pnn};
+
+/// The cluster as of the last [`crate::io::Input::Cluster`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterView {
+    /// Generation, and which node is location master of which hash.
+    pub vnn_map: VnnMap,
+    /// Recovery mode is ACTIVE: no commits, no attaches by clients.
+    pub in_recovery: bool,
+    /// The node has come so far that clients may attach (runstate STARTUP or later).
+    pub started: bool,
+    /// Flags of every node of the nodes file, in order of pnn.
+    pub nodes: Vec<(Pnn, NodeFlags)>,
+}
+
+impl Default for ClusterView {
+    fn default() -> Self {
+        Self {
+            vnn_map: VnnMap {
+                generation: Generation::INVALID,
+                map: Vec::new(),
+            },
+            in_recovery: true,
+            started: false,
+            nodes: Vec::new(),
+        }
+    }
+}
+
+impl ClusterView {
+    /// The location master of a key: it always knows where the record is. Without a map every node is its own.
+    pub(crate) fn lmaster(&self, me: Pnn, key: &[u8]) -> Pnn {
+        let map = &self.vnn_map.map;
+        if map.is_empty() {
+            return me;
+        }
+        map[wire::key_hash(key) as usize % map.len()]
+    }
+
+    /// Flags of one node; a node that is not in the nodes file counts as deleted.
+    pub(crate) fn flags(&self, node: Pnn) -> NodeFlags {
+        self.nodes
+            .iter()
+            .find(|(pnn, _)| *pnn == node)
+            .map_or(NodeFlags::DELETED, |(_, flags)| *flags)
+    }
+
+    /// Whether the node takes part: connected, not stopped, banned or deleted.
+    pub(crate) fn is_active(&self, node: Pnn) -> bool {
+        !self.flags(node).intersects(NodeFlags::INACTIVE)
+    }
+
+    /// Every node that takes part.
+    pub(crate) fn active(&self) -> impl Iterator<Item = Pnn> + '_ {
+        self.nodes
+            .iter()
+            .filter(|(_, flags)| !flags.intersects(NodeFlags::INACTIVE))
+            .map(|(pnn, _)| *pnn)
+    }
+
+    /// Nodes of the vnnmap that take part: those that must hold every commit.
+    pub(crate) fn committing(&self) -> Vec<Pnn> {
+        self.vnn_map
+            .map
+            .iter()
+            .copied()
+            .filter(|pnn| self.is_active(*pnn))
+            .collect()
+    }
+}

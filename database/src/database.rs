@@ -1,0 +1,95 @@
+//! One attached database: its kind, its generation and everything that waits for it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use wire::types::{DbFlags, DbStatistics, HOT_KEYS, HotKey};
+use wire::{DbId, Generation};
+
+use crate::commit::{Applying, Commit};
+use crate::freeze::Freeze;
+use crate::io::WorkId;
+use crate::migration::{LockWait, Parked};
+use crate::recovery::Push;
+use crate::seqnum::Seqnum;
+use crate::store::Opened;
+use crate::vacuum::Vacuum;
+
+/// A database that is attached on this node.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) id: DbId,
+    pub(crate) name: String,
+    pub(crate) flags: DbFlags,
+    pub(crate) opened: Opened,
+    /// Databases are listed by this, the newest first.
+    pub(crate) attached: u64,
+    /// The recovery that last gave this database its content.
+    pub(crate) generation: Generation,
+    pub(crate) freeze: Freeze,
+    /// Volatile records that were written while the node was not part of the cluster must not be pulled.
+    pub(crate) invalid_records: bool,
+    /// Packets for keys whose chain somebody else has locked, in order of arrival.
+    pub(crate) lock_waits: BTreeMap<Vec<u8>, LockWait>,
+    /// Packets that came while the database was frozen.
+    pub(crate) frozen_queue: Vec<Parked>,
+    /// Keys that a client's call is fetching from another node, with the local calls that wait for the outcome.
+    pub(crate) fetching: BTreeMap<Vec<u8>, VecDeque<Parked>>,
+    /// The transaction that a local client is committing on all nodes.
+    pub(crate) commit: Option<Commit>,
+    /// UPDATE_RECORDs that a worker applies to the local copy, in order.
+    pub(crate) applying: BTreeMap<WorkId, Applying>,
+    pub(crate) push: Option<Push>,
+    pub(crate) seqnum: Option<Seqnum>,
+    pub(crate) vacuum: Vacuum,
+    pub(crate) statistics: DbStatistics,
+}
+
+impl Database {
+    pub(crate) fn new(
+        id: DbId,
+        name: String,
+        flags: DbFlags,
+        opened: Opened,
+        attached: u64,
+        generation: Generation,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            flags,
+            opened,
+            attached,
+            generation,
+            freeze: Freeze::default(),
+            invalid_records: false,
+            lock_waits: BTreeMap::new(),
+            frozen_queue: Vec::new(),
+            fetching: BTreeMap::new(),
+            commit: None,
+            applying: BTreeMap::new(),
+            push: None,
+            seqnum: None,
+            vacuum: Vacuum::default(),
+            statistics: DbStatistics::default(),
+        }
+    }
+
+    /// Neither persistent nor replicated: records migrate.
+    pub(crate) fn is_volatile(&self) -> bool {
+        !self
+            .flags
+            .intersects(DbFlags::PERSISTENT | DbFlags::REPLICATED)
+    }
+
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.flags.contains(DbFlags::PERSISTENT)
+    }
+
+    /// GET_DB_STATISTICS. C always sends the full number of hot keys, most of them empty.
+    pub(crate) fn statistics_reply(&self) -> DbStatistics {
+        let mut statistics = self.statistics.clone();
+        statistics.hot_keys.resize_with(HOT_KEYS, HotKey::default);
+        statistics.num_hot_keys = HOT_KEYS as u32;
+        statistics
+    }
+}

@@ -1,0 +1,298 @@
+//! The engine: the state of every attached database, and where each input goes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use wire::tunables::Tunables;
+use wire::types::Statistics;
+use wire::{ClientId, DbId, Pnn, ReqId, Time};
+
+use crate::ClusterView;
+use crate::attach::Deferred;
+use crate::database::Database;
+use crate::io::{Input, Output, OwnToken, Token, WorkEvent, WorkId};
+use crate::migration::{Parked, PendingCall};
+use crate::recovery::FreezeAll;
+use crate::store::Store;
+use crate::timers::{Deadline, Timers};
+use crate::traverse::Traverse;
+
+/// What does not change while the daemon runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This node.
+    pub me: Pnn,
+    /// The tunables at the start.
+    pub tunables: Tunables,
+}
+
+/// What a step may look at and act through: the time, the cluster, the local files, the outputs.
+pub(crate) struct Ctx<'a> {
+    pub(crate) now: Time,
+    pub(crate) me: Pnn,
+    pub(crate) view: Rc<ClusterView>,
+    pub(crate) tunables: Rc<Tunables>,
+    pub(crate) store: &'a mut dyn Store,
+    pub(crate) out: &'a mut Vec<Output>,
+}
+
+impl Ctx<'_> {
+    pub(crate) fn emit(&mut self, output: Output) {
+        self.out.push(output);
+    }
+
+    pub(crate) fn reply(&mut self, token: Token, status: i32, data: Vec<u8>) {
+        self.emit(Output::Reply {
+            token,
+            status,
+            data,
+            error: None,
+        });
+    }
+
+    pub(crate) fn refuse(&mut self, token: Token, status: i32, why: &str) {
+        self.emit(Output::Reply {
+            token,
+            status,
+            data: Vec::new(),
+            error: Some(why.to_owned()),
+        });
+    }
+
+    pub(crate) fn recovery_needed(&mut self, why: impl Into<String>) {
+        self.emit(Output::RecoveryNeeded(why.into()));
+    }
+}
+
+/// What a running job is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The chain of this key, for the packets in the database's `lock_waits`.
+    Record(DbId, Vec<u8>),
+    /// The freeze of this database.
+    Freeze(DbId),
+    /// An UPDATE_RECORD of this database.
+    Apply(DbId),
+    /// Our part of a traverse.
+    Traverse(DbId),
+}
+
+/// What this node asked another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To apply a commit.
+    Commit(DbId),
+    /// To remove vacuumed records.
+    TryDelete(DbId),
+}
+
+/// The clustered database of this node. See the crate's documentation for the parts.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) me: Pnn,
+    view: Rc<ClusterView>,
+    tunables: Rc<Tunables>,
+    pub(crate) databases: BTreeMap<DbId, Database>,
+    /// Local clients' calls that another node has to answer, by the request id that we gave them.
+    pub(crate) calls: BTreeMap<ReqId, PendingCall>,
+    /// Packets to be looked at (again) before this step ends: never by recursion.
+    pub(crate) ready: VecDeque<Parked>,
+    pub(crate) work: BTreeMap<WorkId, Purpose>,
+    pub(crate) traverses: BTreeMap<ReqId, Traverse>,
+    pub(crate) serving: BTreeMap<WorkId, crate::traverse::Serving>,
+    pub(crate) own_controls: BTreeMap<OwnToken, Asked>,
+    pub(crate) deferred_attaches: Vec<Deferred>,
+    pub(crate) freeze_all: Option<FreezeAll>,
+    pub(crate) timers: Timers,
+    pub(crate) statistics: Statistics,
+    last_id: u64,
+}
+
+impl Engine {
+    /// An engine without databases, in a cluster that it knows nothing of yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            me: settings.me,
+            view: Rc::new(ClusterView::default()),
+            tunables: Rc::new(settings.tunables),
+            databases: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            ready: VecDeque::new(),
+            work: BTreeMap::new(),
+            traverses: BTreeMap::new(),
+            serving: BTreeMap::new(),
+            own_controls: BTreeMap::new(),
+            deferred_attaches: Vec::new(),
+            freeze_all: None,
+            timers: Timers::default(),
+            statistics: Statistics::default(),
+            last_id: 0,
+        }
+    }
+
+    /// Takes one input and says what is to be done about it, in order.
+    pub fn handle(
+        &mut self,
+        now: Time,
+        input: Input,
+        store: &mut dyn Store,
+        out: &mut Vec<Output>,
+    ) {
+        self.take_news(&input);
+        let mut ctx = self.context(now, store, out);
+        self.dispatch(&mut ctx, input);
+        while let Some(parked) = self.ready.pop_front() {
+            self.process(&mut ctx, parked);
+        }
+        self.arm_vacuums(&ctx);
+    }
+
+    pub(crate) fn context<'a>(
+        &self,
+        now: Time,
+        store: &'a mut dyn Store,
+        out: &'a mut Vec<Output>,
+    ) -> Ctx<'a> {
+        Ctx {
+            now,
+            me: self.me,
+            view: Rc::clone(&self.view),
+            tunables: Rc::clone(&self.tunables),
+            store,
+            out,
+        }
+    }
+
+    fn take_news(&mut self, input: &Input) {
+        match input {
+            Input::Cluster(view) => self.view = Rc::new(view.clone()),
+            Input::Tunables(tunables) => self.tunables = Rc::new((**tunables).clone()),
+            _ => {}
+        }
+    }
+
+    fn dispatch(&mut self, ctx: &mut Ctx<'_>, input: Input) {
+        match input {
+            Input::ClientCall { client, packet } => self.client_packet(ctx, client, packet),
+            Input::Packet(packet) => self.ready.push_back(Parked::Node(packet)),
+            Input::Control(control) => self.control(ctx, control),
+            Input::ControlReply {
+                token,
+                from,
+                status,
+                data,
+            } => self.control_answered(ctx, token, from, status, &data),
+            Input::ClientGone(client) => self.client_gone(ctx, client),
+            Input::Pushed { srvid, data } => self.push_records(ctx, srvid, &data),
+            Input::Work { work, event } => self.work_event(ctx, work, event),
+            Input::Cluster(_) => self.traverse_nodes_changed(ctx),
+            Input::Tunables(_) => {}
+            Input::RecoveryEnded => self.finish_commits(ctx),
+            Input::BecameInactive => self.become_inactive(),
+            Input::RecoveryModeNormal => self.recovery_mode_normal(ctx),
+            Input::Timer => {}
+        }
+        while let Some(due) = self.timers.pop_due(ctx.now) {
+            self.deadline(ctx, due);
+        }
+    }
+
+    fn deadline(&mut self, ctx: &mut Ctx<'_>, due: Deadline) {
+        match due {
+            Deadline::Attach(token) => self.attach_waited_too_long(ctx, token),
+            Deadline::Commit(db, token) => self.commit_timed_out(ctx, db, token),
+            Deadline::Fetch(db, key) => self.release_fetch(db, &key),
+            Deadline::Traverse(id) => self.traverse_timed_out(ctx, id),
+            Deadline::Seqnum(db) => self.spread_seqnum(ctx, db),
+            Deadline::Vacuum(db) => self.vacuum(ctx, db),
+        }
+    }
+
+    fn control_answered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        token: OwnToken,
+        from: Pnn,
+        status: i32,
+        data: &[u8],
+    ) {
+        match self.own_controls.remove(&token) {
+            Some(Asked::Commit(db)) => self.commit_answered(ctx, db, from, status),
+            Some(Asked::TryDelete(db)) => self.try_delete_answered(ctx, db, token, status, data),
+            None => {}
+        }
+    }
+
+    fn work_event(&mut self, ctx: &mut Ctx<'_>, work: WorkId, event: WorkEvent) {
+        let Some(purpose) = self.work.get(&work).cloned() else {
+            return;
+        };
+        match purpose {
+            Purpose::Record(db, key) => self.record_lock_event(ctx, work, db, &key, &event),
+            Purpose::Freeze(db) => self.freeze_event(ctx, work, db, event),
+            Purpose::Apply(db) => self.applied(ctx, work, db, event),
+            Purpose::Traverse(_) => self.serve_traverse(ctx, work, event),
+        }
+    }
+
+    fn client_gone(&mut self, ctx: &mut Ctx<'_>, client: ClientId) {
+        self.drop_calls_of(client);
+        self.drop_attaches_of(client);
+        self.drop_commit_of(ctx, client);
+        self.drop_traverses_of(ctx, client);
+    }
+
+    /// When [`Input::Timer`] is due, if nothing comes before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.first()
+    }
+
+    /// Counters of the database part (the daemon fills in the others).
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// How many databases are attached.
+    #[must_use]
+    pub fn database_count(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// Sets all counters to zero, those of each database too.
+    pub fn reset_statistics(&mut self) {
+        self.statistics = Statistics::default();
+        for db in self.databases.values_mut() {
+            db.statistics = wire::types::DbStatistics::default();
+        }
+    }
+
+    /// A number that was not given out before.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// A request id that no call that still waits has.
+    pub(crate) fn next_reqid(&mut self) -> ReqId {
+        loop {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "request ids have 32 bits; they wrap round"
+            )]
+            let id = ReqId(self.next_id() as u32);
+            if id.0 != 0 && !self.calls.contains_key(&id) && !self.traverses.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// Notes what a job is for and names it.
+    pub(crate) fn new_work(&mut self, purpose: Purpose) -> WorkId {
+        let work = WorkId(self.next_id());
+        self.work.insert(work, purpose);
+        work
+    }
+}

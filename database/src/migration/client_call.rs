@@ -1,0 +1,243 @@
+//! Calls of local clients: answered from the local copy, or sent to the node that has the record.
+
+use tracing::debug;
+use wire::coding::Encode;
+use wire::packet::{Body, CallFlags, Header, ReplyCall, ReqCall, function};
+use wire::types::RecordHeader;
+use wire::{ClientId, DbId, ReqId, Time};
+
+use super::{Parked, packet};
+use crate::engine::{Ctx, Engine};
+use crate::io::Output;
+use crate::record;
+use crate::store::StoreError;
+use crate::timers::Deadline;
+use core::time::Duration;
+
+/// A fetch that is on its way holds up others for the same key no longer than this (`setup_deferred_fetch_locks`).
+const FETCH_WAIT: Duration = Duration::from_secs(30);
+
+/// Who waits for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A local client, which knows its call by this request id.
+    Client(ClientId, ReqId),
+    /// Nobody: the record is wanted here in order to be vacuumed.
+    Vacuum,
+}
+
+/// A call that another node has to answer.
+#[derive(Debug)]
+pub(crate) struct PendingCall {
+    caller: Caller,
+    pub(crate) db: DbId,
+    pub(crate) key: Vec<u8>,
+    pub(crate) flags: CallFlags,
+    pub(crate) callid: u32,
+    calldata: Vec<u8>,
+    started: Time,
+    /// Other calls for the key wait for this one.
+    leads: bool,
+}
+
+impl PendingCall {
+    pub(super) fn caller(&self) -> Caller {
+        self.caller
+    }
+}
+
+/// What a call function answers: status and data (`ctdb_call_local`, 4.17.12).
+fn call_local(callid: u32, header: &RecordHeader, data: &[u8]) -> (i32, Vec<u8>) {
+    match callid {
+        function::NULL => (0, Vec::new()),
+        function::FETCH => (0, data.to_vec()),
+        function::FETCH_WITH_HEADER => {
+            let mut reply = header.to_bytes();
+            reply.extend_from_slice(data);
+            (0, reply)
+        }
+        _ => (-1, Vec::new()),
+    }
+}
+
+impl Engine {
+    /// A client's packet enters.
+    pub(crate) fn client_packet(&mut self, _ctx: &mut Ctx<'_>, client: ClientId, packet: Vec<u8>) {
+        self.statistics.total_calls += 1;
+        self.ready.push_back(Parked::Client(client, packet));
+    }
+
+    /// A client's call, with the chain lock of its key held.
+    pub(super) fn client_call(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        client: ClientId,
+        header: &Header,
+        call: &ReqCall<'_>,
+        parked: &Parked,
+    ) -> Result<(), StoreError> {
+        let Some(db) = self.databases.get_mut(&call.db) else {
+            return Ok(());
+        };
+        let stored = record::fetch(ctx, db, call.key)?;
+        if ctx.tunables.fetch_collapse == 1
+            && let Some(queue) = db.fetching.get_mut(call.key)
+        {
+            queue.push_back(Parked::Client(client, parked.bytes().to_vec()));
+            return Ok(());
+        }
+        if stored.header.dmaster == ctx.me {
+            let (status, data) = call_local(call.callid, &stored.header, &stored.data);
+            self.statistics.call_latency.update(0.0);
+            reply_to_client(ctx, client, header.reqid, status, &data);
+            return Ok(());
+        }
+        let pending = PendingCall {
+            caller: Caller::Client(client, header.reqid),
+            db: call.db,
+            key: call.key.to_vec(),
+            // without delegations every read is a migration
+            flags: call.flags.difference(CallFlags::WANT_READONLY),
+            callid: call.callid,
+            calldata: call.calldata.to_vec(),
+            started: ctx.now,
+            leads: ctx.tunables.fetch_collapse == 1,
+        };
+        if pending.leads {
+            db.fetching.entry(pending.key.clone()).or_default();
+            self.timers.set(
+                ctx.now + FETCH_WAIT,
+                Deadline::Fetch(call.db, pending.key.clone()),
+            );
+        }
+        self.statistics.pending_calls += 1;
+        self.send_call(ctx, stored.header.dmaster, pending);
+        Ok(())
+    }
+
+    /// Asks for a record because its copies are to be removed.
+    pub(crate) fn fetch_for_vacuum(&mut self, ctx: &mut Ctx<'_>, db: DbId, key: &[u8]) {
+        let pending = PendingCall {
+            caller: Caller::Vacuum,
+            db,
+            key: key.to_vec(),
+            flags: CallFlags::IMMEDIATE_MIGRATION | CallFlags::VACUUM_MIGRATION,
+            callid: function::NULL,
+            calldata: Vec::new(),
+            started: ctx.now,
+            leads: false,
+        };
+        self.statistics.pending_calls += 1;
+        self.send_call(ctx, ctx.me, pending);
+    }
+
+    fn send_call(&mut self, ctx: &mut Ctx<'_>, to: wire::Pnn, pending: PendingCall) {
+        let Some(db) = self.databases.get(&pending.db) else {
+            return;
+        };
+        let generation = db.generation;
+        let reqid = self.next_reqid();
+        let body = Body::ReqCall(ReqCall {
+            flags: pending.flags,
+            db: pending.db,
+            callid: pending.callid,
+            hopcount: 0,
+            key: &pending.key,
+            calldata: &pending.calldata,
+        });
+        ctx.emit(Output::ToNode(
+            to,
+            packet(ctx.me, to, reqid, generation, body),
+        ));
+        self.calls.insert(reqid, pending);
+    }
+
+    /// The record has come: answer the call that asked for it from the copy here.
+    pub(super) fn complete_locally(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        reqid: ReqId,
+        header: &RecordHeader,
+        data: &[u8],
+    ) {
+        let Some(pending) = self.take_call(reqid) else {
+            return;
+        };
+        let (status, reply) = call_local(pending.callid, header, data);
+        self.complete(ctx, &pending, status, &reply);
+    }
+
+    /// Hands the answer to the client, and lets the calls go on that waited behind this one.
+    pub(super) fn complete(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        pending: &PendingCall,
+        status: i32,
+        data: &[u8],
+    ) {
+        if let Caller::Client(client, reqid) = pending.caller {
+            reply_to_client(ctx, client, reqid, status, data);
+        }
+        self.statistics
+            .call_latency
+            .update(ctx.now.since(pending.started).as_secs_f64());
+    }
+
+    /// The call that this request id names, no longer pending.
+    pub(super) fn take_call(&mut self, reqid: ReqId) -> Option<PendingCall> {
+        let pending = self.calls.remove(&reqid)?;
+        self.statistics.pending_calls = self.statistics.pending_calls.saturating_sub(1);
+        if pending.leads {
+            self.release_fetch(pending.db, &pending.key);
+        }
+        Some(pending)
+    }
+
+    /// Lets the calls go on that waited for the fetch of a key.
+    pub(crate) fn release_fetch(&mut self, id: DbId, key: &[u8]) {
+        if let Some(queue) = self
+            .databases
+            .get_mut(&id)
+            .and_then(|db| db.fetching.remove(key))
+        {
+            self.ready.extend(queue);
+        }
+    }
+
+    /// A client is gone: its calls are forgotten. A record that still comes is kept all the same.
+    pub(crate) fn drop_calls_of(&mut self, client: ClientId) {
+        let gone: Vec<ReqId> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| matches!(call.caller, Caller::Client(id, _) if id == client))
+            .map(|(id, _)| *id)
+            .collect();
+        for reqid in gone {
+            self.take_call(reqid);
+        }
+    }
+
+    /// After a recovery every unanswered call is asked again, under a new request id, so that a late answer to the old
+    /// one is recognised.
+    pub(crate) fn resend_calls(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
+        let again: Vec<ReqId> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.db == id)
+            .map(|(id, _)| *id)
+            .collect();
+        debug!(db = %id, count = again.len(), "calls are sent again");
+        for old in again {
+            if let Some(pending) = self.calls.remove(&old) {
+                // to ourselves first: the recovery may have brought the record here
+                self.send_call(ctx, ctx.me, pending);
+            }
+        }
+    }
+}
+
+fn reply_to_client(ctx: &mut Ctx<'_>, client: ClientId, reqid: ReqId, status: i32, data: &[u8]) {
+    let body = Body::ReplyCall(ReplyCall { status, data });
+    let reply = packet(ctx.me, ctx.me, reqid, ctx.view.vnn_map.generation, body);
+    ctx.emit(Output::ToClient(client, reply));
+}
