@@ -24,6 +24,11 @@
 //! * **Forks.** `fcntl` locks stay with the parent and mutexes with the thread: a child must not
 //!   use a database that its parent opened.
 //!
+//! ```compile_fail,E0277
+//! fn send<T: Send>() {}
+//! send::<tdb::Tdb>();
+//! ```
+//!
 //! The memory map also means that a file which somebody truncates below the size libtdb knows is
 //! met with `SIGBUS`, and that bytes shown by `parse` are stable only as long as all processes
 //! keep to the chain locks, as all of Samba does.

@@ -154,11 +154,13 @@ impl Tdb {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    /// libtdb's page of text about sizes and fragmentation.
+    /// libtdb's page of text about sizes and fragmentation. The file is checked first, since
+    /// `tdb_summary` (1.4.8) walks it believing every length, for ever if they lead round.
     ///
     /// # Errors
-    /// [`Error::Lock`], [`Error::Corrupt`], [`Error::Io`].
+    /// As [`check`](Self::check).
     pub fn summary(&self) -> Result<String> {
+        self.check()?;
         self.enter_alone("summary")?;
         // SAFETY: the context is valid.
         let text = unsafe { tdb_sys::tdb_summary(self.raw()) };

@@ -1,9 +1,30 @@
 //! Transactions: all changes or none, also across a crash unless `NOSYNC`.
+//!
+//! libtdb refuses to begin while this process holds, or has marked, any lock. A database that a
+//! lock process keeps frozen for us is therefore not marked but accessed by
+//! [`Tdb::without_locks`], around `begin` and around `commit` (as C's ctdb_freeze.c does; between
+//! the two the transaction itself counts as the whole-database lock).
 
 use crate::{
     db::Tdb,
     error::{Error, Result},
+    options::Flags,
 };
+
+/// Takes `NOLOCK` away again, also when the work panics.
+struct LocksRestored<'a> {
+    tdb: &'a Tdb,
+    before: Flags,
+}
+
+impl Drop for LocksRestored<'_> {
+    fn drop(&mut self) {
+        if !self.before.contains(Flags::NOLOCK) {
+            // It fails only for a database that was opened without locks.
+            let _ = self.tdb.remove_flags(Flags::NOLOCK);
+        }
+    }
+}
 
 impl Tdb {
     /// Starts a transaction, waiting for the one of another process. No locks may be held.
@@ -72,6 +93,21 @@ impl Tdb {
         // SAFETY: the context is valid.
         let answer = unsafe { tdb_sys::tdb_transaction_cancel(self.raw()) };
         self.answer("cancel", answer)
+    }
+
+    /// Calls `work` while this process takes no locks at all (`NOLOCK`). Only while another process
+    /// holds the whole database on our behalf: without it the file is open to damage.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] inside `parse`.
+    pub fn without_locks<R>(&self, work: impl FnOnce(&Self) -> R) -> Result<R> {
+        self.enter("without_locks")?;
+        let _restored = LocksRestored {
+            tdb: self,
+            before: self.flags(),
+        };
+        self.add_flags(Flags::NOLOCK)?;
+        Ok(work(self))
     }
 
     fn enter_transaction(&self, operation: &'static str) -> Result<()> {
