@@ -128,11 +128,14 @@ impl Tdb {
         unsafe { tdb_sys::tdb_map_size(self.raw()) }
     }
 
-    /// The number of pieces of free space.
+    /// The number of pieces of free space, before neighbours were merged (which this does, unless
+    /// read-only). The free list is checked first, since `tdb_freelist_size` (1.4.8) follows a
+    /// loop for ever.
     ///
     /// # Errors
     /// [`Error::Lock`], [`Error::Corrupt`], [`Error::Io`].
     pub fn freelist_size(&self) -> Result<usize> {
+        self.validate_freelist()?;
         self.enter("freelist_size")?;
         // SAFETY: the context is valid.
         let size = unsafe { tdb_sys::tdb_freelist_size(self.raw()) };
@@ -144,7 +147,7 @@ impl Tdb {
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Lock`], [`Error::Io`].
     pub fn validate_freelist(&self) -> Result<usize> {
-        self.enter_alone("validate_freelist")?;
+        self.enter("validate_freelist")?;
         let mut count: c_int = 0;
         // libtdb remembers what it has seen in an internal database of its own.
         let _serialised = crate::registry::lock();

@@ -5,7 +5,7 @@ use std::{fs, ops::ControlFlow, path::Path};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use tdb::{Error, Flags, OpenOptions, StoreMode, Tdb};
 
-use crate::{FCNTL, Fixture, options, peer::Peer};
+use crate::{FCNTL, Fixture, kinds, options, peer::Peer};
 
 const PERSISTENT: Flags = Flags::CTDB_PERSISTENT;
 /// The magic of a live record, as stored on a little-endian machine (tdb_private.h, 1.4.8).
@@ -37,6 +37,21 @@ fn a_file_of_something_else_is_left_alone() {
         let error = open_error(&fixture.path(), PERSISTENT);
         assert!(error.is_corruption(), "{error}");
         assert_eq!(&fs::read(fixture.path()).unwrap(), content);
+    }
+}
+
+#[test]
+fn clear_if_first_clears_anything() {
+    let fixture = Fixture::new();
+    for flags in kinds()
+        .into_iter()
+        .filter(|flags| flags.contains(Flags::CLEAR_IF_FIRST))
+    {
+        fs::write(fixture.path(), [b'x'; 10_000]).unwrap();
+        let tdb = fixture.open(flags);
+        tdb.store(b"key", b"value", StoreMode::Insert).unwrap();
+        tdb.check().unwrap();
+        assert_eq!(tdb.flags() & flags, flags);
     }
 }
 
@@ -142,6 +157,24 @@ fn a_chain_in_a_loop() {
     let errors = (0..=255_u8).filter_map(|i| tdb.fetch(&[b'k', i]).err());
     assert!(errors.map(|error| assert!(error.is_corruption())).count() > 0);
     assert!(tdb.check().unwrap_err().is_corruption());
+}
+
+#[test]
+fn a_free_list_in_a_loop() {
+    /// Where the header keeps the offset of the first free record (tdb_private.h, 1.4.8).
+    const FREELIST_TOP: usize = 168;
+    let fixture = Fixture::new();
+    let mut content = sample(&fixture);
+    let first: [u8; 4] = content[FREELIST_TOP..FREELIST_TOP + 4].try_into().unwrap();
+    let record = u32::from_ne_bytes(first) as usize;
+    content[record..record + 4].copy_from_slice(&first);
+    fs::write(fixture.path(), &content).unwrap();
+    let tdb = fixture.open(PERSISTENT);
+    assert!(tdb.validate_freelist().unwrap_err().is_corruption());
+    assert!(tdb.freelist_size().unwrap_err().is_corruption());
+    assert!(tdb.check().unwrap_err().is_corruption());
+    let large = tdb.store(b"large", &[0; 100_000], StoreMode::Replace);
+    assert!(large.unwrap_err().is_corruption());
 }
 
 /// Everything that reads, and some that writes: only the absence of a crash is asked for.

@@ -1,5 +1,10 @@
 //! The wrapper against the real libtdb, with a second process where locks matter.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of tests are tests, though clippy.toml's exception does not reach them"
+)]
+
 mod damage;
 mod locks;
 mod model;
