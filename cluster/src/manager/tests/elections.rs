@@ -178,17 +178,74 @@ fn a_delayed_broadcast_does_not_depose_the_lock_holder() {
     let mut sim = Sim::new(3, true);
     sim.run_until_healthy();
     let old = sim.leaders()[0];
-    // Its last broadcasts hang in the network while it loses the lock and another takes over.
-    sim.slow = Some((old, Srvid::LEADER, Duration::from_secs(12)));
-    sim.run_seconds(2);
-    sim.lose_lock(old);
-    sim.slow = None;
-    sim.run_until("a new leader", |sim| sim.lock_holder.is_some());
-    let new = sim.lock_holder.unwrap();
+    sim.kill(old);
+    sim.run_until_healthy();
+    let new = sim.leaders()[0];
+    sim.run_seconds(5);
+    let before = (count_elections(&sim), sim.nodes[new].daemon.recoveries);
+    // What the dead leader last said comes out of some queue only now.
+    let source = Pnn(old as u32);
+    let (srvid, data) = (Srvid::LEADER, Message::Leader(source).to_bytes());
+    sim.input(
+        new,
+        Input::Message {
+            source,
+            srvid,
+            data,
+        },
+    );
     sim.run_seconds(30);
     assert_eq!(sim.lock_holder, Some(new));
     assert_eq!(sim.leaders(), [new], "the holder of the lock leads");
-    assert!(sim.is_healthy());
+    assert_eq!(
+        (count_elections(&sim), sim.nodes[new].daemon.recoveries),
+        before
+    );
+}
+
+fn count_elections(sim: &Sim) -> usize {
+    sim.messages
+        .iter()
+        .filter(|(_, m)| *m == Message::Leader(Pnn::UNKNOWN))
+        .count()
+}
+
+#[test]
+fn an_echo_of_its_own_broadcast_makes_no_leader() {
+    let mut sim = Sim::new(3, false);
+    sim.run_until_healthy();
+    let leader = sim.leaders()[0];
+    let follower = (leader + 1) % 3;
+    let source = Pnn(follower as u32);
+    let (srvid, data) = (Srvid::LEADER, Message::Leader(source).to_bytes());
+    sim.input(
+        follower,
+        Input::Message {
+            source,
+            srvid,
+            data,
+        },
+    );
+    sim.run_seconds(20);
+    assert_eq!(sim.leaders(), [leader]);
+}
+
+#[test]
+fn elections_do_not_nest() {
+    for with_lock in [false, true] {
+        let mut sim = Sim::new(5, with_lock);
+        sim.run_until_healthy();
+        let leader = sim.leaders()[0];
+        sim.run_seconds(5);
+        let before = count_elections(&sim);
+        sim.kill(leader);
+        // All miss the leader at about the same time, and hear each other's calls.
+        sim.run_until_healthy();
+        assert!(
+            count_elections(&sim) - before <= 4,
+            "each node calls once at most"
+        );
+    }
 }
 
 #[test]

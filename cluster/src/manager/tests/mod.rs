@@ -1,5 +1,6 @@
 //! Several managers and their daemons in memory, with virtual time.
 
+mod chaos;
 mod daemon;
 mod elections;
 mod recoveries;

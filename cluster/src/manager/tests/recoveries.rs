@@ -128,7 +128,7 @@ fn many_records_go_in_windows() {
 }
 
 /// Every control of a recovery.
-const STEPS: [Opcode; 21] = [
+pub(super) const STEPS: [Opcode; 21] = [
     Opcode::GetNodemap,
     Opcode::GetCapabilities,
     Opcode::GetDbMap,
