@@ -49,5 +49,5 @@ pub use database::{DatabaseInfo, DatabaseKind};
 pub use error::{Error, Result};
 pub use message::{Message, Subscription};
 pub use pending::Pending;
-pub use tunnel::{Tunnel, TunnelRequest};
+pub use tunnel::{Asker, Tunnel, TunnelRequest};
 pub use wire::{DbId, Pnn, Srvid, TunnelId};

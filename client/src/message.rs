@@ -17,7 +17,7 @@ const REGISTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A message to an SRVID that this client registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The node it came from.
+    /// The node it came from; a C daemon (4.17.12) says its own instead, whoever sent it.
     pub source: Pnn,
     /// The SRVID it was sent to.
     pub srvid: Srvid,

@@ -19,7 +19,7 @@ impl Client {
         Ok(answer.status.cast_unsigned())
     }
 
-    /// Whether a process exists on a node.
+    /// Whether a process exists on a node, and is a client of its daemon.
     ///
     /// # Errors
     /// Those of [`Client::control`].

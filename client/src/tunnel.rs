@@ -1,4 +1,8 @@
 //! Tunnels: requests and answers between clients of different nodes, carried by the daemons.
+//!
+//! A C daemon (4.17.12, `ctdb_daemon_send_tunnel`, `daemon_tunnel_handler`) passes on neither the
+//! request id nor the sending node. So answers come back only where all daemons on the way are ours;
+//! with a C daemon use [`Asker::send`] and say in the data who asks.
 
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ const REGISTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What came in at a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TunnelRequest {
-    /// The node it came from.
+    /// The node it came from; through a C daemon, the node that received it.
     pub source: Pnn,
     /// The number that the answer has to carry.
     pub reqid: ReqId,
@@ -37,8 +41,7 @@ impl Payload for TunnelRequest {
 /// Dropping it closes the tunnel.
 #[derive(Debug)]
 pub struct Tunnel {
-    client: Client,
-    id: TunnelId,
+    asker: Asker,
     outlet: Outlet<TunnelRequest>,
     registered: bool,
 }
@@ -57,9 +60,12 @@ impl Client {
             }
             state.tunnels.add(id).0
         };
-        let mut tunnel = Tunnel {
+        let asker = Asker {
             client: self.clone(),
             id,
+        };
+        let mut tunnel = Tunnel {
+            asker,
             outlet,
             registered: false,
         };
@@ -75,13 +81,14 @@ impl Client {
     }
 }
 
-impl Tunnel {
-    /// Its number, the same on all nodes.
-    #[must_use]
-    pub const fn id(&self) -> TunnelId {
-        self.id
-    }
+/// The sending half of a tunnel, for a program that asks while it answers. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    client: Client,
+    id: TunnelId,
+}
 
+impl Asker {
     /// Sends a request that wants no answer.
     ///
     /// # Errors
@@ -89,7 +96,7 @@ impl Tunnel {
     pub fn send(&self, destination: Pnn, data: &[u8]) -> Result<()> {
         let flags = TunnelFlags::REQUEST | TunnelFlags::NOREPLY;
         self.client
-            .send(destination, ReqId(0), self.body(flags, data))
+            .send(destination, ReqId(0), body(self.id, flags, data))
     }
 
     /// Sends a request and waits for the answer.
@@ -97,7 +104,7 @@ impl Tunnel {
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Disconnected`], and those of sending.
     pub async fn request(&self, destination: Pnn, data: &[u8], timeout: Duration) -> Result<Bytes> {
-        let body = self.body(TunnelFlags::REQUEST, data);
+        let body = body(self.id, TunnelFlags::REQUEST, data);
         match self
             .client
             .request("REQ_TUNNEL", destination, body)?
@@ -107,6 +114,44 @@ impl Tunnel {
             Reply::Tunnel { data } => Ok(data),
             _ => Err(Error::Disconnected),
         }
+    }
+}
+
+const fn body(tunnel: TunnelId, flags: TunnelFlags, data: &[u8]) -> Body<'_> {
+    Body::ReqTunnel(ReqTunnel {
+        tunnel,
+        flags,
+        data,
+    })
+}
+
+impl Tunnel {
+    /// Its number, the same on all nodes.
+    #[must_use]
+    pub const fn id(&self) -> TunnelId {
+        self.asker.id
+    }
+
+    /// The sending half.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+
+    /// [`Asker::send`].
+    ///
+    /// # Errors
+    /// Those of sending.
+    pub fn send(&self, destination: Pnn, data: &[u8]) -> Result<()> {
+        self.asker.send(destination, data)
+    }
+
+    /// [`Asker::request`].
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Disconnected`], and those of sending.
+    pub async fn request(&self, destination: Pnn, data: &[u8], timeout: Duration) -> Result<Bytes> {
+        self.asker.request(destination, data, timeout).await
     }
 
     /// The next request. May be cancelled without losing one.
@@ -122,28 +167,19 @@ impl Tunnel {
     /// # Errors
     /// Those of sending.
     pub fn reply(&self, to: &TunnelRequest, data: &[u8]) -> Result<()> {
-        self.client
-            .send(to.source, to.reqid, self.body(TunnelFlags::REPLY, data))
-    }
-
-    const fn body<'a>(&self, flags: TunnelFlags, data: &'a [u8]) -> Body<'a> {
-        Body::ReqTunnel(ReqTunnel {
-            tunnel: self.id,
-            flags,
-            data,
-        })
+        let Asker { client, id } = &self.asker;
+        client.send(to.source, to.reqid, body(*id, TunnelFlags::REPLY, data))
     }
 }
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        let mut state = self.client.state();
-        state.tunnels.remove(self.id, self.outlet.id);
+        let Asker { client, id } = &self.asker;
+        let mut state = client.state();
+        state.tunnels.remove(*id, self.outlet.id);
         if self.registered {
-            let srvid = Srvid(self.id.0);
-            let _ = self
-                .client
-                .notify_control::<TunnelDeregister>(Pnn::CURRENT, srvid, &());
+            // under the lock, so that opening it again comes after this on the wire too
+            let _ = client.notify_control::<TunnelDeregister>(Pnn::CURRENT, Srvid(id.0), &());
         }
     }
 }
