@@ -25,5 +25,4 @@ while ! ip link set eth0 up 2>/dev/null; do sleep 0.05; done
 ip addr add "$address/24" dev eth0
 : >"$dir/up"
 # an ignored SIGCHLD makes this process reap whatever is left to it
-trap '' CHLD TERM INT
-exec sleep infinity
+exec env --ignore-signal=CHLD,TERM,INT sleep infinity

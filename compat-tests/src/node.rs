@@ -300,6 +300,7 @@ fn boot(dir: &Path, pnn: usize, root: Option<&Path>) -> Result<(Child, u32)> {
         .arg(address(pnn).to_string())
         .env("PATH", host::PATH)
         .stdin(Stdio::null())
+        .stderr(fs::File::create(dir.join("log/boot"))?)
         .spawn()
         .context("unshare")?;
     let init = within(10, || child_of(unshare.id()))?;

@@ -30,6 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn run(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
     let target = &cluster.nodes[0];
     let last = &cluster.nodes[cluster.last()];
+    if !target.is_ours() {
+        println!("# left out: the C daemon of 4.17.12 aborts on the first lying length");
+        return Ok(());
+    }
     let before = daemon(target)?;
     let mut bystander = Client::connect(target)?;
     for case in packets::all() {
