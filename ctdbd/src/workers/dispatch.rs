@@ -68,6 +68,17 @@ struct Worker {
     key: Vec<u8>,
 }
 
+impl Worker {
+    /// The lane in which it takes a slot.
+    fn slot(&self) -> Option<Class> {
+        match self.doing {
+            Doing::Working(_, class) | Doing::Holding(_, class) => Some(class),
+            Doing::Unlocking { slot } | Doing::Ending { slot } => slot,
+            Doing::Idle | Doing::Abandoned => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Database {
     file: DatabaseFile,
@@ -199,6 +210,7 @@ impl Dispatch {
         };
         match (worker.doing, reply) {
             (Doing::Ending { .. }, _) => {}
+            (_, Reply::Unusable { reason }) => self.discard(id, Event::Failed { reason }),
             (Doing::Working(job, class @ (Class::Record | Class::Whole)), Reply::Locked) => {
                 worker.doing = Doing::Holding(job, class);
                 self.actions.push(Action::Emit(job, Event::Locked));
@@ -246,13 +258,8 @@ impl Dispatch {
         let Some(worker) = self.workers.remove(&id) else {
             return;
         };
-        let slot = match worker.doing {
-            Doing::Working(_, class) | Doing::Holding(_, class) => Some(class),
-            Doing::Unlocking { slot } | Doing::Ending { slot } => slot,
-            Doing::Idle | Doing::Abandoned => None,
-        };
         self.forget_idle(worker.db, id);
-        self.give_back(worker.db, slot);
+        self.give_back(worker.db, worker.slot());
     }
 
     /// Tells the owner of the worker's job, if it has one, that it is over.
@@ -311,17 +318,14 @@ impl Dispatch {
 
     /// A worker that breaks the rules of the frames is of no more use.
     fn misbehaved(&mut self, id: WorkerId) {
-        let slot = match self.workers.get(&id).map(|worker| worker.doing) {
-            Some(Doing::Working(_, class) | Doing::Holding(_, class)) => Some(class),
-            Some(Doing::Unlocking { slot }) => slot,
-            _ => None,
-        };
-        self.end_job(
-            id,
-            Event::Lost {
-                reason: "unexpected reply of a worker".into(),
-            },
-        );
+        let reason = "unexpected reply of a worker".into();
+        self.discard(id, Event::Lost { reason });
+    }
+
+    /// Kills a worker; its job ends with the event.
+    fn discard(&mut self, id: WorkerId, event: Event) {
+        let slot = self.workers.get(&id).and_then(Worker::slot);
+        self.end_job(id, event);
         self.kill(id, slot);
     }
 

@@ -343,3 +343,21 @@ fn a_worker_that_breaks_the_rules_is_killed() {
     let lost = format!("job 1: {:?}", lost("unexpected reply of a worker"));
     assert_eq!(actions(&mut d), [lost.as_str(), "kill 0"]);
 }
+
+#[test]
+fn a_worker_that_cannot_open_its_database_fails_its_job_and_gets_no_other() {
+    let mut d = dispatch(Limits::default());
+    d.start(JobId(1), DB, commit());
+    d.start(JobId(2), DB, commit());
+    skip(&mut d);
+    d.on_reply(
+        WorkerId(0),
+        Reply::Unusable {
+            reason: "no file".into(),
+        },
+    );
+    let failed = format!("job 1: {:?}", failed("no file"));
+    assert_eq!(actions(&mut d), [failed.as_str(), "kill 0"]);
+    d.on_gone(WorkerId(0), "ended");
+    assert_eq!(actions(&mut d), ["spawn 1", "1: commit"]);
+}

@@ -43,6 +43,11 @@ pub enum Reply {
         /// Why.
         reason: String,
     },
+    /// The database could not be opened: the worker ends.
+    Unusable {
+        /// Why.
+        reason: String,
+    },
     /// The commit is over.
     Committed {
         /// 0: done; otherwise nothing was changed.
@@ -246,6 +251,10 @@ impl Encode for Reply {
                 out.push(5);
                 count.encode(out);
             }
+            Self::Unusable { reason } => {
+                out.push(6);
+                put_bytes(out, reason.as_bytes());
+            }
         }
     }
 }
@@ -262,7 +271,8 @@ impl Decode for Reply {
             },
             4 => Self::Records(records(r)?),
             5 => Self::Traversed { count: r.u64()? },
-            tag => return Err(r.invalid("a tag from 0 to 5", tag)),
+            6 => Self::Unusable { reason: text(r)? },
+            tag => return Err(r.invalid("a tag from 0 to 6", tag)),
         })
     }
 }
@@ -314,6 +324,9 @@ mod tests {
             },
             Reply::Records(vec![(b"k".to_vec(), vec![]), (vec![], b"v".to_vec())]),
             Reply::Traversed { count: u64::MAX },
+            Reply::Unusable {
+                reason: "no".into(),
+            },
         ]
     }
 

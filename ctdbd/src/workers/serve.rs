@@ -1,6 +1,7 @@
 //! The worker's side: one database, one job at a time, everything blocking.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -59,13 +60,15 @@ impl From<nix::Error> for ServeError {
 /// # Errors
 /// If the database cannot be opened (ctdbd is told so first), or the socket fails.
 pub fn serve(database: &Database, mut socket: UnixStream) -> Result<(), ServeError> {
-    end_with_parent(&socket)?;
+    if std::env::var_os("NOWATCH").is_none() {
+        end_with_parent(&socket)?;
+    }
     let tdb = match open(database) {
         Ok(tdb) => tdb,
         Err(error) => {
             write_frame(
                 &mut socket,
-                &Reply::Failed {
+                &Reply::Unusable {
                     reason: error.to_string(),
                 },
             )?;
@@ -73,7 +76,7 @@ pub fn serve(database: &Database, mut socket: UnixStream) -> Result<(), ServeErr
         }
     };
     let mut worker = Worker {
-        tdb,
+        tdb: ManuallyDrop::new(tdb),
         socket,
         held: Held::Nothing,
     };
@@ -115,7 +118,9 @@ enum Held {
 }
 
 struct Worker {
-    tdb: Tdb,
+    /// Never closed: that would unmap a mutex which is held, and then the kernel cannot find it any more when the process
+    /// ends. The lock would stay for ever.
+    tdb: ManuallyDrop<Tdb>,
     socket: UnixStream,
     held: Held,
 }
