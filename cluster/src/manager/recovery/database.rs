@@ -12,28 +12,25 @@
 //!
 //! In each state all participants are asked the same and must all do it. Two states are special:
 //! a volatile database is pulled from all nodes at once and merged; a persistent or replicated
-//! one only from the node with the highest sequence number. Pushed records are messages, of which
-//! C's daemon drops none but which nothing holds back either: after some of them each node is
-//! pinged, and since nothing overtakes on a connection its answer says that it has them.
+//! one only from the node with the highest sequence number. And while records are pushed, a ping
+//! after each window of messages keeps them from piling up.
 
-use core::iter::Peekable;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use tracing::{debug, error, info};
+use tracing::{error, info};
 use wire::coding::Decode;
 use wire::control::Request;
 use wire::packet::ControlFlags;
-use wire::types::{DbFlags, DbSeqnum, LMASTER_ANY, PullDbExt, RecBuffer, TransDb};
+use wire::types::{DbFlags, DbSeqnum, LMASTER_ANY, PullDbExt, TransDb};
 use wire::{DbId, Generation, Pnn, Srvid};
 
-use super::merge::{Buffers, Merge};
+use super::merge::Merge;
+use super::pull::Pulls;
+use super::push::Push;
 use crate::manager::gather::{Failure, Gather};
-use crate::manager::io::{ControlAnswer, ControlFailure, Output, Token};
+use crate::manager::io::{ControlAnswer, ControlFailure, Token};
 use crate::manager::ports::Io;
-
-/// How many messages each node is sent before it must show that it has them.
-const PUSH_WINDOW: usize = 8;
 
 /// What the databases of one recovery have in common.
 #[derive(Clone, Debug)]
@@ -135,12 +132,6 @@ pub(super) enum Progress {
     Failed(Fault),
 }
 
-#[derive(Debug)]
-struct Pull {
-    node: Pnn,
-    received: u32,
-}
-
 /// One attempt.
 #[derive(Debug)]
 pub(super) struct Database {
@@ -149,29 +140,24 @@ pub(super) struct Database {
     name: String,
     gather: Gather,
     newest: Option<Pnn>,
-    pulls: BTreeMap<Srvid, Pull>,
+    pulls: Option<Pulls>,
     merge: Option<Merge>,
-    push_to: Srvid,
-    buffers: Option<Peekable<Buffers>>,
-    pushed: u32,
+    push: Option<Push>,
 }
 
 impl Database {
     /// Starts an attempt.
     pub(super) fn begin(io: &mut Io<'_>, setup: &Setup, spec: Spec) -> Self {
         info!("recover database {}", spec.db);
-        let persistent = spec.flags.contains(DbFlags::PERSISTENT);
         let mut database = Self {
-            merge: Some(Merge::new(spec.db, setup.leader, persistent)),
             spec,
             state: State::Naming,
             name: String::new(),
             gather: Gather::default(),
             newest: None,
-            pulls: BTreeMap::new(),
-            push_to: io.fresh_srvid(),
-            buffers: None,
-            pushed: 0,
+            pulls: None,
+            merge: None,
+            push: None,
         };
         database.enter(io, setup);
         database
@@ -216,35 +202,14 @@ impl Database {
 
     /// Takes records, if they were sent to one of this database's pulls.
     pub(super) fn handle_records(&mut self, srvid: Srvid, data: &[u8]) {
-        let (Some(pull), Some(merge)) = (self.pulls.get_mut(&srvid), &mut self.merge) else {
-            return;
-        };
-        let records = match RecBuffer::from_bytes(data) {
-            Ok(records) if records.db == self.spec.db => records,
-            Ok(records) => {
-                error!(
-                    "Invalid dbid:{} for DB_PULL messages for {}",
-                    records.db, self.name
-                );
-                return;
-            }
-            Err(err) => {
-                error!(%err, "Invalid data received for DB_PULL messages");
-                return;
-            }
-        };
-        // Records that are not counted make the count differ, and that fails the pull.
-        match merge.add(pull.node, &records) {
-            Ok(()) => pull.received = pull.received.saturating_add(records.count),
-            Err(err) => error!(%err, "Failed to add records for {}", self.name),
+        if let Some(pulls) = &mut self.pulls {
+            pulls.handle_records(srvid, data);
         }
     }
 
     /// Gives up the SRVIDs that are still registered.
     pub(super) fn abandon(&mut self, io: &mut Io<'_>) {
-        for srvid in core::mem::take(&mut self.pulls).into_keys() {
-            io.push(Output::DeregisterSrvid(srvid));
-        }
+        self.merge = self.pulls.take().map(|pulls| pulls.end(io));
     }
 
     fn fail(&mut self, io: &mut Io<'_>, fault: Fault) -> Progress {
@@ -273,11 +238,7 @@ impl Database {
             State::Beginning => Request::DbTransactionStart(transaction),
             State::Counting => Request::GetDbSeqnum(DbSeqnum { db }),
             State::Wiping => Request::WipeDatabase(transaction),
-            State::Opening => Request::DbPushStart(PullDbExt {
-                db,
-                lmaster: 0,
-                srvid: self.push_to,
-            }),
+            State::Opening => Request::DbPushStart(self.open(io, setup)),
             State::Confirming => Request::DbPushConfirm(db),
             State::Committing => Request::DbTransactionCommit(transaction),
             State::Thawing => Request::DbThaw(db),
@@ -314,50 +275,36 @@ impl Database {
     }
 
     fn pull(&mut self, io: &mut Io<'_>, setup: &Setup) {
-        let sources = match self.newest {
-            Some(newest) => vec![newest],
-            None => setup.nodes.clone(),
-        };
-        self.gather = Gather::default();
-        for node in sources {
-            let srvid = io.fresh_srvid();
-            io.push(Output::RegisterSrvid(srvid));
-            self.pulls.insert(srvid, Pull { node, received: 0 });
-            let what = PullDbExt {
-                db: self.spec.db,
-                lmaster: LMASTER_ANY,
-                srvid,
-            };
-            let request = Request::DbPull(what);
-            self.gather
-                .add(io, node, request, ControlFlags::empty(), setup.timeout);
+        let (db, leader) = (self.spec.db, setup.leader);
+        let merge = Merge::new(db, leader, self.spec.flags.contains(DbFlags::PERSISTENT));
+        let newest = self.newest.map(|newest| vec![newest]);
+        let sources = newest.unwrap_or_else(|| setup.nodes.clone());
+        let (pulls, gather) = Pulls::begin(io, setup, merge, db, &sources);
+        (self.pulls, self.gather) = (Some(pulls), gather);
+    }
+
+    fn open(&mut self, io: &mut Io<'_>, setup: &Setup) -> PullDbExt {
+        // Anything else would leave the nodes with an empty database.
+        let merge = self
+            .merge
+            .take()
+            .expect("records are merged before they are pushed");
+        let push = Push::new(io, merge, setup.buffer_limit);
+        let (db, srvid) = (self.spec.db, push.srvid());
+        self.push = Some(push);
+        PullDbExt {
+            db,
+            lmaster: LMASTER_ANY,
+            srvid,
         }
     }
 
     fn push(&mut self, io: &mut Io<'_>, setup: &Setup) {
-        let merge = &mut self.merge;
-        let buffers = self.buffers.get_or_insert_with(|| {
-            let merge = merge
-                .take()
-                .unwrap_or(Merge::new(self.spec.db, setup.leader, false));
-            merge.into_buffers(setup.buffer_limit).peekable()
-        });
-        for (count, data) in buffers.by_ref().take(PUSH_WINDOW) {
-            debug!("Pushing buffer with {count} records for db {}", self.name);
-            self.pushed = self.pushed.saturating_add(count);
-            for &destination in &setup.nodes {
-                let data = data.clone();
-                io.push(Output::Message {
-                    destination,
-                    srvid: self.push_to,
-                    data,
-                });
-            }
-        }
-        if buffers.peek().is_some() {
+        self.gather = Gather::default();
+        let Some(push) = &mut self.push else { return };
+        push.send_window(io, &setup.nodes);
+        if push.has_more() {
             self.ask(io, setup, &Request::Ping);
-        } else {
-            self.gather = Gather::default();
         }
     }
 
@@ -395,10 +342,7 @@ impl Database {
     }
 
     fn check_more(&mut self) -> Event {
-        let more = self
-            .buffers
-            .as_mut()
-            .is_some_and(|buffers| buffers.peek().is_some());
+        let more = self.push.as_mut().is_some_and(Push::has_more);
         if more {
             Event::AnsweredMore
         } else {
@@ -467,43 +411,28 @@ impl Database {
     }
 
     fn check_pulls(&self) -> Result<(), Fault> {
-        let counts = self.answers::<u32>()?;
-        for pull in self.pulls.values() {
-            let (node, received) = (pull.node, pull.received);
-            let sent = counts.get(&node).copied().unwrap_or_default();
-            if sent != received {
-                error!(
-                    "mismatch ({sent} != {received}) in DB_PULL records for db {}",
-                    self.name
-                );
-                return Err(Fault {
-                    node,
-                    failure: Failure::Garbled,
-                    credit: true,
-                });
-            }
-            info!(
-                "Pulled {received} records for db {} from node {node}",
-                self.name
-            );
-        }
-        Ok(())
+        let sent = self.answers()?;
+        let check = self
+            .pulls
+            .as_ref()
+            .map_or(Ok(()), |pulls| pulls.check(&self.name, &sent));
+        check.map_err(|node| Fault {
+            node,
+            failure: Failure::Garbled,
+            credit: true,
+        })
     }
 
     fn check_pushes(&self) -> Result<(), Fault> {
-        let pushed = self.pushed;
-        for (node, received) in self.answers::<u32>()? {
-            if received != pushed {
-                let name = &self.name;
-                error!("Node {node} received {received} of {pushed} records for {name}");
-                return Err(Fault {
-                    node,
-                    failure: Failure::Garbled,
-                    credit: false,
-                });
-            }
-        }
-        info!("Pushed {pushed} records for db {}", self.name);
-        Ok(())
+        let received = self.answers()?;
+        let check = self
+            .push
+            .as_ref()
+            .map_or(Ok(()), |push| push.check(&self.name, &received));
+        check.map_err(|node| Fault {
+            node,
+            failure: Failure::Garbled,
+            credit: false,
+        })
     }
 }

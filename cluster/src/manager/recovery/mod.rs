@@ -15,6 +15,8 @@
 
 pub(super) mod database;
 mod merge;
+mod pull;
+mod push;
 
 use std::collections::{BTreeMap, VecDeque};
 
