@@ -7,5 +7,6 @@ pub mod lock_helper;
 pub mod logging;
 pub mod shell;
 pub mod startup;
+pub mod tdb_store;
 mod transport;
 pub mod workers;

@@ -69,14 +69,17 @@ impl LockHelper {
         let Some((program, args)) = argv.split_first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(args)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {error}", program.display()))
-            })?;
+            .stdout(Stdio::piped());
+        // a helper looks for its parent only now and then
+        sys::child::set_parent_death_signal(command.as_std_mut(), Signal::SIGTERM);
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", program.display()))
+        };
+        let mut child = command.spawn().map_err(named)?;
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self { child, stdout })
     }

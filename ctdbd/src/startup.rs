@@ -56,7 +56,11 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     setup.check_directories()?;
     setup.detach()?;
     sys::signals::ignore_for_daemon()?;
-    info!("Starting CTDBD (Version {}) as PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    info!(
+        "Starting CTDBD (Version {}) as PID: {}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    );
     let _pid_file = PidFile::create(&setup.paths.pid_file("ctdbd"))?;
     let socket = bind_clients(&setup.paths.socket())?;
     let port = sys::machine::service_port("ctdb", "tcp").unwrap_or(PORT);
@@ -65,8 +69,12 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     if setup.config.legacy.realtime_scheduling && !setup.paths.test_mode() {
         sys::realtime::set().context("cannot set real-time scheduling")?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = tokio::task::LocalSet::new().block_on(&runtime, setup.serve(me, socket, listener, port))?;
+    let store = setup.open_store(me)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let code = tokio::task::LocalSet::new()
+        .block_on(&runtime, setup.serve(me, store, socket, listener, port))?;
     warn!("Shutdown sequence complete, exiting.");
     info!("CTDB daemon shutting down");
     Ok(code)
@@ -78,7 +86,8 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
     if options.interactive {
         config.logging.location = Location::Stderr;
     }
-    let log_level = logging::init(&config.logging, &paths, "ctdbd").context("cannot open the log")?;
+    let log_level =
+        logging::init(&config.logging, &paths, "ctdbd").context("cannot open the log")?;
     info!("CTDB starting on node");
     for warning in warnings {
         warn!("{warning}");
@@ -90,18 +99,31 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
     for complaint in complaints {
         error!("{complaint}");
     }
-    let nodes_source = config.cluster.nodes_list.clone().unwrap_or_else(|| paths.nodes());
+    let nodes_source = config
+        .cluster
+        .nodes_list
+        .clone()
+        .unwrap_or_else(|| paths.nodes());
     let nodes = nodes_source.load()?;
     if nodes.iter().all(|node| node.deleted) {
         bail!("No nodes available to attempt bind to - is the nodes file empty?");
     }
-    Ok(Setup { options, paths, config, nodes_source, nodes, tunables, log_level })
+    Ok(Setup {
+        options,
+        paths,
+        config,
+        nodes_source,
+        nodes,
+        tunables,
+        log_level,
+    })
 }
 
 impl Setup {
     fn check_directories(&self) -> anyhow::Result<()> {
         for (kind, directory) in self.config.database.directories() {
-            sys::dir::check_writable(directory).with_context(|| format!("{kind} database directory"))?;
+            sys::dir::check_writable(directory)
+                .with_context(|| format!("{kind} database directory"))?;
         }
         Ok(sys::dir::check_writable(self.paths.rundir())?)
     }
@@ -114,10 +136,8 @@ impl Setup {
         }
     }
 
-    async fn serve(self, me: Pnn, socket: UnixListener, listener: TcpListener, port: u16) -> anyhow::Result<i32> {
-        let start = Instant::now();
-        let nodes = node_entries(&self.nodes, port);
-        let store = TdbStore::new(tdb_store::Settings {
+    fn open_store(&self, me: Pnn) -> anyhow::Result<TdbStore> {
+        TdbStore::new(tdb_store::Settings {
             pnn: me,
             volatile_dir: self.config.database.volatile_dir.clone(),
             persistent_dir: self.config.database.persistent_dir.clone(),
@@ -125,11 +145,28 @@ impl Setup {
             hash_size: self.tunables.database_hash_size,
             max_dead: self.tunables.database_max_dead,
             mutexes: self.config.database.tdb_mutexes,
-        })?;
+        })
+    }
+
+    async fn serve(
+        self,
+        me: Pnn,
+        store: TdbStore,
+        socket: UnixListener,
+        listener: TcpListener,
+        port: u16,
+    ) -> anyhow::Result<i32> {
+        let start = Instant::now();
+        let nodes = node_entries(&self.nodes, port);
         let mut outputs = Vec::new();
         let settings = self.daemon_settings(me, nodes.clone());
         let mut daemon = Daemon::new(settings, Box::new(store), &mut outputs);
-        attach_persistent(&mut daemon, me, &self.config.database.persistent_dir, &mut outputs)?;
+        attach_persistent(
+            &mut daemon,
+            me,
+            &self.config.database.persistent_dir,
+            &mut outputs,
+        )?;
         if let Err(error) = sys::memory::lock_all() {
             warn!(%error, "cannot lock the memory");
         }
@@ -153,13 +190,20 @@ impl Setup {
     }
 
     fn daemon_settings(&self, me: Pnn, nodes: Vec<membership::NodeEntry>) -> Settings {
-        let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let micros = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_micros();
         let wall_clock_at_zero = u64::try_from(micros).unwrap_or(u64::MAX);
         Settings {
             membership: membership::Settings {
                 me,
                 nodes,
-                cluster_lock: self.config.cluster.lock().map(|lock| lock.text().to_owned()),
+                cluster_lock: self
+                    .config
+                    .cluster
+                    .lock()
+                    .map(|lock| lock.text().to_owned()),
                 leader_capability: self.config.cluster.leader_capability,
                 lmaster_capability: self.config.legacy.lmaster_capability,
                 version: claimed_release(),
@@ -178,7 +222,10 @@ impl Setup {
 /// 4.17, unless a test says otherwise.
 fn claimed_release() -> u32 {
     let asked = std::env::var("CTDB_TEST_SAMBA_VERSION").ok();
-    asked.and_then(|text| text.parse().ok()).filter(|release| *release > 0).unwrap_or(RELEASE)
+    asked
+        .and_then(|text| text.parse().ok())
+        .filter(|release| *release > 0)
+        .unwrap_or(RELEASE)
 }
 
 /// The socket that clients connect to; a file that an earlier daemon left is removed. The pid file says that there is no
@@ -192,7 +239,9 @@ fn bind_clients(path: &Path) -> anyhow::Result<UnixListener> {
     }
     let what = || format!("Unable to bind on ctdb socket '{}'", path.display());
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
-    socket.bind(&socket2::SockAddr::unix(path)?).with_context(what)?;
+    socket
+        .bind(&socket2::SockAddr::unix(path)?)
+        .with_context(what)?;
     // whoever connects may read and write every database
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).with_context(what)?;
     socket.listen(BACKLOG).with_context(what)?;
@@ -215,13 +264,20 @@ fn bind_nodes(setup: &Setup, port: u16) -> anyhow::Result<(Pnn, TcpListener)> {
     }
     match own {
         Some(own) if tried.is_empty() => bail!("node address {own} is not in the nodes file"),
-        _ => bail!("Unable to bind to any of the node addresses - giving up ({})", tried.join(", ")),
+        _ => bail!(
+            "Unable to bind to any of the node addresses - giving up ({})",
+            tried.join(", ")
+        ),
     }
 }
 
 fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
     let address = SocketAddr::new(address, port);
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        None,
+    )?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -230,15 +286,20 @@ fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
 }
 
 /// Attaches every persistent database of this node that is on disk.
-fn attach_persistent(daemon: &mut Daemon, me: Pnn, directory: &Path, out: &mut Vec<Output>) -> anyhow::Result<()> {
+fn attach_persistent(
+    daemon: &mut Daemon,
+    me: Pnn,
+    directory: &Path,
+    out: &mut Vec<Output>,
+) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let file = entry?.file_name();
         let Some(name) = file.to_str().and_then(|file| database_name(file, me)) else {
             continue;
         };
-        daemon
-            .attach_at_start(name, out)
-            .map_err(|why| anyhow::anyhow!("Failed to attach to persistent database '{name}': {why}"))?;
+        daemon.attach_at_start(name, out).map_err(|why| {
+            anyhow::anyhow!("Failed to attach to persistent database '{name}': {why}")
+        })?;
     }
     Ok(())
 }
@@ -246,7 +307,9 @@ fn attach_persistent(daemon: &mut Daemon, me: Pnn, directory: &Path, out: &mut V
 /// The database that a file is this node's copy of: `NAME.tdb.PNN`.
 fn database_name(file: &str, me: Pnn) -> Option<&str> {
     let (name, number) = file.rsplit_once('.')?;
-    let ours = name.ends_with(".tdb") && name.len() > 4 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let ours = name.ends_with(".tdb")
+        && name.len() > 4
+        && number.bytes().all(|byte| byte.is_ascii_digit());
     (ours && number.parse() == Ok(me.0)).then_some(name)
 }
 
@@ -258,7 +321,10 @@ mod tests {
     fn only_this_nodes_copies_are_attached() {
         assert_eq!(database_name("secrets.tdb.0", Pnn(0)), Some("secrets.tdb"));
         assert_eq!(database_name("secrets.tdb.1", Pnn(0)), None);
-        assert_eq!(database_name("secrets.tdb.0.corrupted.20260101000000.0Z", Pnn(0)), None);
+        assert_eq!(
+            database_name("secrets.tdb.0.corrupted.20260101000000.0Z", Pnn(0)),
+            None
+        );
         assert_eq!(database_name("secrets.tdb.+0", Pnn(0)), None);
         assert_eq!(database_name(".tdb.0", Pnn(0)), None);
         assert_eq!(database_name("lost+found", Pnn(0)), None);

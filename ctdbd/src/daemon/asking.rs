@@ -72,19 +72,44 @@ impl Asking {
     }
 
     fn take(&mut self, which: impl Fn(&Asked) -> bool) -> Vec<Asked> {
-        let ids: Vec<ReqId> = self.asked.iter().filter(|(_, asked)| which(asked)).map(|(id, _)| *id).collect();
-        ids.into_iter().filter_map(|id| self.asked.remove(&id)).collect()
+        let ids: Vec<ReqId> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| which(asked))
+            .map(|(id, _)| *id)
+            .collect();
+        ids.into_iter()
+            .filter_map(|id| self.asked.remove(&id))
+            .collect()
     }
 }
 
 impl Daemon {
     /// A part asks one node something, or every node of a broadcast address (then nobody waits).
-    pub(super) fn ask(&mut self, asker: Asker, to: Pnn, client: ClientId, request: Request, timeout: Duration, out: &mut Vec<Output>) {
+    pub(super) fn ask(
+        &mut self,
+        asker: Asker,
+        to: Pnn,
+        client: ClientId,
+        request: Request,
+        timeout: Duration,
+        out: &mut Vec<Output>,
+    ) {
         let mut data = Vec::new();
         request.encode(&mut data);
-        let flags = if asker == Asker::Nobody { ControlFlags::NOREPLY } else { ControlFlags::empty() };
+        let flags = if asker == Asker::Nobody {
+            ControlFlags::NOREPLY
+        } else {
+            ControlFlags::empty()
+        };
         let opcode = request.opcode().number();
-        let control = ReqControl { opcode, srvid: request.srvid(), client, flags, data: &data };
+        let control = ReqControl {
+            opcode,
+            srvid: request.srvid(),
+            client,
+            flags,
+            data: &data,
+        };
         if to.is_broadcast() {
             for node in self.nodes_of(to) {
                 self.ask_node(Asker::Nobody, node, &control, timeout, out);
@@ -95,7 +120,14 @@ impl Daemon {
     }
 
     /// Sends a control to a node, this one included.
-    pub(super) fn ask_node(&mut self, asker: Asker, node: Pnn, control: &ReqControl<'_>, timeout: Duration, out: &mut Vec<Output>) {
+    pub(super) fn ask_node(
+        &mut self,
+        asker: Asker,
+        node: Pnn,
+        control: &ReqControl<'_>,
+        timeout: Duration,
+        out: &mut Vec<Output>,
+    ) {
         if node == self.me {
             let client = matches!(asker, Asker::Client(..)).then_some(control.client);
             let question = Question::new(asker, node, client, control);
@@ -103,24 +135,52 @@ impl Daemon {
             return;
         }
         if !self.membership.is_connected(node) {
-            return self.answer(asker, node, -1, &[], "ctdb_control to disconnected node", out);
+            return self.answer(
+                asker,
+                node,
+                -1,
+                &[],
+                "ctdb_control to disconnected node",
+                out,
+            );
         }
         let reqid = if asker == Asker::Nobody {
             ReqId(0)
         } else {
-            let timeout = if timeout.is_zero() { Duration::from_secs(60) } else { timeout };
-            self.asking.add(Asked { asker, node, deadline: self.now + timeout })
+            let timeout = if timeout.is_zero() {
+                Duration::from_secs(60)
+            } else {
+                timeout
+            };
+            self.asking.add(Asked {
+                asker,
+                node,
+                deadline: self.now + timeout,
+            })
         };
         self.to_node(node, reqid, Body::ReqControl(*control), out);
     }
 
     /// Another node answered.
-    pub(super) fn answered(&mut self, from: Pnn, reqid: ReqId, reply: &ReplyControl<'_>, out: &mut Vec<Output>) {
-        if self.asking.asked.get(&reqid).is_none_or(|asked| asked.node != from) {
+    pub(super) fn answered(
+        &mut self,
+        from: Pnn,
+        reqid: ReqId,
+        reply: &ReplyControl<'_>,
+        out: &mut Vec<Output>,
+    ) {
+        if self
+            .asking
+            .asked
+            .get(&reqid)
+            .is_none_or(|asked| asked.node != from)
+        {
             debug!(%from, %reqid, "answer to a control that nobody waits for");
             return;
         }
-        let Some(asked) = self.asking.asked.remove(&reqid) else { return };
+        let Some(asked) = self.asking.asked.remove(&reqid) else {
+            return;
+        };
         let error = String::from_utf8_lossy(reply.error).into_owned();
         self.answer(asked.asker, from, reply.status, reply.data, &error, out);
     }
@@ -138,22 +198,50 @@ impl Daemon {
         for asked in self.asking.take(|asked| asked.deadline <= now) {
             info!(node = %asked.node, "a control timed out");
             self.statistics.timeouts_control += 1;
-            self.answer(asked.asker, asked.node, -1, &[], "ctdb_control timed out", out);
+            self.answer(
+                asked.asker,
+                asked.node,
+                -1,
+                &[],
+                "ctdb_control timed out",
+                out,
+            );
         }
     }
 
     /// Gives an answer to whoever asked.
-    pub(super) fn answer(&mut self, asker: Asker, from: Pnn, status: i32, data: &[u8], error: &str, out: &mut Vec<Output>) {
-        let body = Body::ReplyControl(ReplyControl { status, data, error: error.as_bytes() });
+    pub(super) fn answer(
+        &mut self,
+        asker: Asker,
+        from: Pnn,
+        status: i32,
+        data: &[u8],
+        error: &str,
+        out: &mut Vec<Output>,
+    ) {
+        let body = Body::ReplyControl(ReplyControl {
+            status,
+            data,
+            error: error.as_bytes(),
+        });
         match asker {
             Asker::Client(client, reqid) => self.to_client(client, reqid, body, out),
             Asker::Node(node, reqid) => self.to_node(node, reqid, body, out),
             Asker::Engine(token) => {
-                let input = engine::Input::ControlReply { token, from, status, data: data.to_vec() };
+                let input = engine::Input::ControlReply {
+                    token,
+                    from,
+                    status,
+                    data: data.to_vec(),
+                };
                 self.local.push_back(Local::ToEngine(input));
             }
             Asker::Membership(token) => {
-                let input = membership::Input::ControlReply { token, status, data: data.to_vec() };
+                let input = membership::Input::ControlReply {
+                    token,
+                    status,
+                    data: data.to_vec(),
+                };
                 self.local.push_back(Local::ToMembership(input));
             }
             Asker::Nobody => {}
@@ -161,12 +249,28 @@ impl Daemon {
     }
 
     /// A client's control: for this node, for another, or for many.
-    pub(super) fn client_control(&mut self, client: ClientId, to: Pnn, reqid: ReqId, control: &ReqControl<'_>, out: &mut Vec<Output>) {
+    pub(super) fn client_control(
+        &mut self,
+        client: ClientId,
+        to: Pnn,
+        reqid: ReqId,
+        control: &ReqControl<'_>,
+        out: &mut Vec<Output>,
+    ) {
         let control = ReqControl { client, ..*control };
         let silent = control.flags.contains(ControlFlags::NOREPLY);
-        let asker = if silent { Asker::Nobody } else { Asker::Client(client, reqid) };
+        let asker = if silent {
+            Asker::Nobody
+        } else {
+            Asker::Client(client, reqid)
+        };
         if to == self.me {
-            self.local.push_back(Local::Control(Question::new(asker, to, Some(client), &control)));
+            self.local.push_back(Local::Control(Question::new(
+                asker,
+                to,
+                Some(client),
+                &control,
+            )));
             return;
         }
         let timeout = Duration::from_secs(u64::from(self.tunables.control_timeout));
@@ -174,7 +278,14 @@ impl Daemon {
             return self.ask_node(asker, to, &control, timeout, out);
         }
         if !silent {
-            return self.answer(asker, to, -1, &[], "a broadcast control has to be sent without reply", out);
+            return self.answer(
+                asker,
+                to,
+                -1,
+                &[],
+                "a broadcast control has to be sent without reply",
+                out,
+            );
         }
         for node in self.nodes_of(to) {
             self.ask_node(Asker::Nobody, node, &control, timeout, out);
@@ -182,10 +293,19 @@ impl Daemon {
     }
 
     /// A node's control.
-    pub(super) fn node_control(&mut self, from: Pnn, reqid: ReqId, control: &ReqControl<'_>, out: &mut Vec<Output>) {
+    pub(super) fn node_control(
+        &mut self,
+        from: Pnn,
+        reqid: ReqId,
+        control: &ReqControl<'_>,
+        out: &mut Vec<Output>,
+    ) {
         let silent = control.flags.contains(ControlFlags::NOREPLY);
-        let asker = if silent { Asker::Nobody } else { Asker::Node(from, reqid) };
+        let asker = if silent {
+            Asker::Nobody
+        } else {
+            Asker::Node(from, reqid)
+        };
         self.question(Question::new(asker, from, None, control), out);
     }
-
 }

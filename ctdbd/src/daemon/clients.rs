@@ -18,7 +18,13 @@ pub(super) struct Clients(BTreeMap<ClientId, Client>);
 
 impl Clients {
     pub(super) fn add(&mut self, client: ClientId, pid: i32) {
-        self.0.insert(client, Client { pid, ..Client::default() });
+        self.0.insert(
+            client,
+            Client {
+                pid,
+                ..Client::default()
+            },
+        );
     }
 
     pub(super) fn remove(&mut self, client: ClientId) -> Option<Client> {
@@ -35,6 +41,9 @@ impl Clients {
 
     /// The clients of a process; one process may have many connections.
     pub(super) fn of_process(&self, pid: i32) -> impl Iterator<Item = ClientId> + '_ {
-        self.0.iter().filter(move |(_, client)| client.pid == pid).map(|(id, _)| *id)
+        self.0
+            .iter()
+            .filter(move |(_, client)| client.pid == pid)
+            .map(|(id, _)| *id)
     }
 }

@@ -8,9 +8,9 @@ use wire::control::{Request, opcode_name, retired_text};
 use wire::packet::{ControlFlags, ReqControl};
 use wire::{ClientId, Pnn, Srvid};
 
+use super::Daemon;
 use super::asking::Asker;
 use super::io::Output;
-use super::Daemon;
 
 /// A control that is to be answered on this node.
 #[derive(Debug)]
@@ -27,9 +27,28 @@ pub(super) struct Question {
 }
 
 impl Question {
-    pub(super) fn new(asker: Asker, source: Pnn, client: Option<ClientId>, control: &ReqControl<'_>) -> Self {
-        let ReqControl { flags, opcode, srvid, data, .. } = *control;
-        Self { asker, source, client, flags, opcode, srvid, data: data.to_vec() }
+    pub(super) fn new(
+        asker: Asker,
+        source: Pnn,
+        client: Option<ClientId>,
+        control: &ReqControl<'_>,
+    ) -> Self {
+        let ReqControl {
+            flags,
+            opcode,
+            srvid,
+            data,
+            ..
+        } = *control;
+        Self {
+            asker,
+            source,
+            client,
+            flags,
+            opcode,
+            srvid,
+            data: data.to_vec(),
+        }
     }
 
     /// A command of this node to itself, without an answer.
@@ -37,7 +56,15 @@ impl Question {
         let mut data = Vec::new();
         request.encode(&mut data);
         let (opcode, srvid) = (request.opcode().number(), request.srvid());
-        Self { asker: Asker::Nobody, source: me, client: None, flags: ControlFlags::NOREPLY, opcode, srvid, data }
+        Self {
+            asker: Asker::Nobody,
+            source: me,
+            client: None,
+            flags: ControlFlags::NOREPLY,
+            opcode,
+            srvid,
+            data,
+        }
     }
 }
 
@@ -60,12 +87,27 @@ impl Daemon {
         }
         if Membership::answers(&request) {
             let token = membership::Token(self.ask_part(question.asker));
-            let input = membership::Input::Control { token, source: question.source, request };
+            let input = membership::Input::Control {
+                token,
+                source: question.source,
+                request,
+            };
             self.to_membership(input, out);
         } else if Engine::answers(&request) {
             let token = engine::Token(self.ask_part(question.asker));
-            let Question { source, client, flags, .. } = question;
-            let control = engine::ControlRequest { token, source, client, flags, request };
+            let Question {
+                source,
+                client,
+                flags,
+                ..
+            } = question;
+            let control = engine::ControlRequest {
+                token,
+                source,
+                client,
+                flags,
+                request,
+            };
             self.to_engine(engine::Input::Control(control), out);
         } else {
             self.answer_here(&question, &request, out);
@@ -80,7 +122,14 @@ impl Daemon {
     }
 
     /// A part answered.
-    pub(super) fn part_answered(&mut self, token: u64, status: i32, data: &[u8], error: &str, out: &mut Vec<Output>) {
+    pub(super) fn part_answered(
+        &mut self,
+        token: u64,
+        status: i32,
+        data: &[u8],
+        error: &str,
+        out: &mut Vec<Output>,
+    ) {
         if let Some(asker) = self.questions.remove(&token) {
             self.answer(asker, self.me, status, data, error, out);
         }

@@ -30,7 +30,12 @@ fn status(value: i32) -> Answer {
 
 impl Daemon {
     /// Answers at once.
-    pub(super) fn answer_here(&mut self, question: &Question, request: &Request, out: &mut Vec<Output>) {
+    pub(super) fn answer_here(
+        &mut self,
+        question: &Question,
+        request: &Request,
+        out: &mut Vec<Output>,
+    ) {
         if *request == Request::GetNodesFile {
             let token = self.ask_part(question.asker);
             return out.push(Output::ReadNodes(ReadFor::Question(token)));
@@ -44,7 +49,12 @@ impl Daemon {
         }
     }
 
-    fn local_answer(&mut self, question: &Question, request: &Request, out: &mut Vec<Output>) -> Answer {
+    fn local_answer(
+        &mut self,
+        question: &Question,
+        request: &Request,
+        out: &mut Vec<Output>,
+    ) -> Answer {
         use Request as R;
         match request {
             R::Ping => status(i32::try_from(self.clients.len()).unwrap_or(i32::MAX)),
@@ -64,7 +74,9 @@ impl Daemon {
             R::GetStatHistory => data(&self.history.list()),
             R::DumpMemory => Ok((0, self.memory_report().into_bytes())),
             R::EchoData(echo) => data(echo),
-            R::GetTunable(_) | R::SetTunable(_) | R::ListTunables | R::GetAllTunables => self.tunable(request, out),
+            R::GetTunable(_) | R::SetTunable(_) | R::ListTunables | R::GetAllTunables => {
+                self.tunable(request, out)
+            }
             _ => self.client_answer(question, request, out),
         }
     }
@@ -74,7 +86,10 @@ impl Daemon {
         match request {
             Request::GetAllTunables => data(&self.tunables),
             Request::ListTunables => data(&TunableNames::all()),
-            Request::GetTunable(name) => self.tunables.get(&name.0).map_or(status(-EINVAL), |value| data(&value)),
+            Request::GetTunable(name) => self
+                .tunables
+                .get(&name.0)
+                .map_or(status(-EINVAL), |value| data(&value)),
             Request::SetTunable(tunable) => match self.tunables.set(&tunable.name, tunable.value) {
                 Ok(set) => {
                     self.tunables_changed(out);
@@ -91,12 +106,23 @@ impl Daemon {
 
     fn tunables_changed(&mut self, out: &mut Vec<Output>) {
         out.push(Output::LockLimit(self.tunables.lock_processes_per_db));
-        self.to_engine(database::io::Input::Tunables(Box::new(self.tunables.clone())), out);
-        self.to_membership(cluster::membership::Input::Tunables(self.tunables.clone()), out);
+        self.to_engine(
+            database::io::Input::Tunables(Box::new(self.tunables.clone())),
+            out,
+        );
+        self.to_membership(
+            cluster::membership::Input::Tunables(self.tunables.clone()),
+            out,
+        );
     }
 
     /// Controls of a local client about itself, or about another one.
-    fn client_answer(&mut self, question: &Question, request: &Request, out: &mut Vec<Output>) -> Answer {
+    fn client_answer(
+        &mut self,
+        question: &Question,
+        request: &Request,
+        out: &mut Vec<Output>,
+    ) -> Answer {
         use Request as R;
         match request {
             R::RegisterSrvid(srvid) => {
@@ -104,20 +130,36 @@ impl Daemon {
                 debug!(%srvid, client = ?question.client, "Registered message handler");
                 DONE
             }
-            R::DeregisterSrvid(srvid) => check(self.router.deregister(*srvid, local(question)?), "SRVID not registered"),
-            R::TunnelRegister(tunnel) => {
-                check(self.router.register_tunnel(*tunnel, local(question)?), "Tunnel id already registered")
+            R::DeregisterSrvid(srvid) => check(
+                self.router.deregister(*srvid, local(question)?),
+                "SRVID not registered",
+            ),
+            R::TunnelRegister(tunnel) => check(
+                self.router.register_tunnel(*tunnel, local(question)?),
+                "Tunnel id already registered",
+            ),
+            R::TunnelDeregister(tunnel) => check(
+                self.router.deregister_tunnel(*tunnel, local(question)?),
+                "Tunnel id not registered",
+            ),
+            R::RegisterNotify(notify) => {
+                self.register_notify(local(question)?, notify.srvid, &notify.data)
             }
-            R::TunnelDeregister(tunnel) => {
-                check(self.router.deregister_tunnel(*tunnel, local(question)?), "Tunnel id not registered")
-            }
-            R::RegisterNotify(notify) => self.register_notify(local(question)?, notify.srvid, &notify.data),
             R::DeregisterNotify(srvid) => {
-                let client = self.clients.get_mut(local(question)?).ok_or("no such client")?;
-                check(client.notify.remove(srvid).is_some(), "no notification for this SRVID")
+                let client = self
+                    .clients
+                    .get_mut(local(question)?)
+                    .ok_or("no such client")?;
+                check(
+                    client.notify.remove(srvid).is_some(),
+                    "no notification for this SRVID",
+                )
             }
             R::CheckPidSrvid(which) => {
-                let found = self.clients.of_process(which.pid).any(|id| self.router.is_registered(which.srvid, id));
+                let found = self
+                    .clients
+                    .of_process(which.pid)
+                    .any(|id| self.router.is_registered(which.srvid, id));
                 status(if found { 0 } else { -1 })
             }
             R::ProcessExists(pid) => self.process_exists(*pid, out),
@@ -144,12 +186,19 @@ impl Daemon {
         }
         if self.membership.own_flags().is_inactive() {
             for client in clients {
-                out.push(Output::CloseClient { client, reason: "the node is banned or stopped".to_owned() });
+                out.push(Output::CloseClient {
+                    client,
+                    reason: "the node is banned or stopped".to_owned(),
+                });
                 self.client_gone(client, out);
             }
             return status(-1);
         }
-        status(if sys::process::process_exists(pid) { 0 } else { -1 })
+        status(if sys::process::process_exists(pid) {
+            0
+        } else {
+            -1
+        })
     }
 
     /// DUMP_MEMORY: what the daemon keeps count of.

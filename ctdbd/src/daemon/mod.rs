@@ -62,7 +62,11 @@ enum Local {
     /// A control that is answered here.
     Control(controls::Question),
     /// A message.
-    Message { source: Pnn, srvid: Srvid, data: Vec<u8> },
+    Message {
+        source: Pnn,
+        srvid: Srvid,
+        data: Vec<u8>,
+    },
     /// The answer to a control of the database.
     ToEngine(database::io::Input),
     /// An input of the cluster manager's node side.
@@ -103,7 +107,10 @@ impl Daemon {
         let tunables = settings.membership.tunables.clone();
         let mut member_out = membership::Outputs::new();
         let membership = Membership::new(settings.membership, Time::ZERO, &mut member_out);
-        let engine = Engine::new(database::Settings { me, tunables: tunables.clone() });
+        let engine = Engine::new(database::Settings {
+            me,
+            tunables: tunables.clone(),
+        });
         let mut daemon = Self {
             me,
             pid: settings.pid,
@@ -138,10 +145,15 @@ impl Daemon {
     /// If the file cannot be used, with a text that names it.
     pub fn attach_at_start(&mut self, name: &str, out: &mut Vec<Output>) -> Result<(), String> {
         let mut engine_out = Vec::new();
-        let id = self.engine.attach_at_start(name, &mut *self.store, &mut engine_out)?;
+        let id = self
+            .engine
+            .attach_at_start(name, &mut *self.store, &mut engine_out)?;
         self.carry_out_engine(engine_out, out);
         let freeze = wire::control::Request::DbFreeze(id);
-        self.local.push_back(Local::Control(controls::Question::of_our_own(self.me, freeze)));
+        self.local
+            .push_back(Local::Control(controls::Question::of_our_own(
+                self.me, freeze,
+            )));
         self.settle(out);
         Ok(())
     }
@@ -154,14 +166,29 @@ impl Daemon {
             Input::ClientPacket { client, packet } => self.client_packet(client, packet, out),
             Input::ClientGone(client) => self.client_gone(client, out),
             Input::NodePacket { from, packet } => self.node_packet(from, packet, out),
-            Input::NodeConnected(node) => self.to_membership(membership::Input::Connected(node), out),
+            Input::NodeConnected(node) => {
+                self.to_membership(membership::Input::Connected(node), out)
+            }
             Input::NodeDisconnected(node) => {
                 self.fail_questions_to(node, out);
                 self.to_membership(membership::Input::Disconnected(node), out);
             }
-            Input::Work { work, event } => self.to_engine(database::io::Input::Work { work, event }, out),
-            Input::LockChecked { token, outcome, latency } => {
-                self.to_membership(membership::Input::LockChecked { token, outcome, latency }, out);
+            Input::Work { work, event } => {
+                self.to_engine(database::io::Input::Work { work, event }, out)
+            }
+            Input::LockChecked {
+                token,
+                outcome,
+                latency,
+            } => {
+                self.to_membership(
+                    membership::Input::LockChecked {
+                        token,
+                        outcome,
+                        latency,
+                    },
+                    out,
+                );
             }
             Input::NodesRead { what_for, nodes } => self.nodes_read(what_for, nodes, out),
             Input::ShutdownAsked => self.to_membership(membership::Input::ShutdownAsked, out),
@@ -177,7 +204,11 @@ impl Daemon {
             match local {
                 Local::Packet(packet) => self.to_engine(database::io::Input::Packet(packet), out),
                 Local::Control(question) => self.question(question, out),
-                Local::Message { source, srvid, data } => self.deliver(source, srvid, &data, out),
+                Local::Message {
+                    source,
+                    srvid,
+                    data,
+                } => self.deliver(source, srvid, &data, out),
                 Local::ToEngine(input) => self.to_engine(input, out),
                 Local::ToMembership(input) => self.to_membership(input, out),
             }
@@ -202,7 +233,11 @@ impl Daemon {
         if self.engine.poll_timeout().is_some_and(|at| at <= self.now) {
             self.to_engine(database::io::Input::Timer, out);
         }
-        if self.membership.poll_timeout().is_some_and(|at| at <= self.now) {
+        if self
+            .membership
+            .poll_timeout()
+            .is_some_and(|at| at <= self.now)
+        {
             self.to_membership(membership::Input::Timer, out);
         }
         self.fail_late_questions(out);
@@ -214,14 +249,31 @@ impl Daemon {
         self.statistics.client_packets_recv += 1;
         let packet = match Packet::decode(&bytes) {
             Ok(packet) => packet,
-            Err(why) => return out.push(Output::CloseClient { client, reason: why.to_string() }),
+            Err(why) => {
+                return out.push(Output::CloseClient {
+                    client,
+                    reason: why.to_string(),
+                });
+            }
         };
-        let Header { destination, reqid, .. } = packet.header;
-        let to = if destination == Pnn::CURRENT { self.me } else { destination };
+        let Header {
+            destination, reqid, ..
+        } = packet.header;
+        let to = if destination == Pnn::CURRENT {
+            self.me
+        } else {
+            destination
+        };
         match packet.body {
             Body::ReqCall(_) => {
                 self.statistics.client_req_call += 1;
-                self.to_engine(database::io::Input::ClientCall { client, packet: bytes }, out);
+                self.to_engine(
+                    database::io::Input::ClientCall {
+                        client,
+                        packet: bytes,
+                    },
+                    out,
+                );
             }
             Body::ReqMessage(message) => {
                 self.statistics.client_req_message += 1;
@@ -236,7 +288,10 @@ impl Daemon {
                 self.send_tunnel(to, &tunnel, out);
             }
             _ => {
-                let reason = format!("{:?} is no packet for a client to send", packet.header.operation);
+                let reason = format!(
+                    "{:?} is no packet for a client to send",
+                    packet.header.operation
+                );
                 out.push(Output::CloseClient { client, reason });
             }
         }
@@ -269,8 +324,19 @@ impl Daemon {
             Body::ReqKeepalive(keepalive) => {
                 let (version, uptime) = (Some(keepalive.version), Some(keepalive.uptime));
                 let known = bytes.len() > wire::packet::HEADER_SIZE;
-                let (version, uptime) = if known { (version, uptime) } else { (None, None) };
-                self.to_membership(membership::Input::Keepalive { from, version, uptime }, out);
+                let (version, uptime) = if known {
+                    (version, uptime)
+                } else {
+                    (None, None)
+                };
+                self.to_membership(
+                    membership::Input::Keepalive {
+                        from,
+                        version,
+                        uptime,
+                    },
+                    out,
+                );
             }
             _ => self.to_engine(database::io::Input::Packet(bytes), out),
         }
@@ -278,7 +344,9 @@ impl Daemon {
 
     /// A client's connection has ended; everything that it left ends with it.
     fn client_gone(&mut self, client: ClientId, out: &mut Vec<Output>) {
-        let Some(gone) = self.clients.remove(client) else { return };
+        let Some(gone) = self.clients.remove(client) else {
+            return;
+        };
         self.router.forget(client);
         self.asking.forget(client);
         self.questions.retain(|_, asker| !asker.is_client(client));
@@ -292,23 +360,45 @@ impl Daemon {
     /// The header of a packet from this node.
     fn header(&self, to: Pnn, reqid: ReqId, body: &Body<'_>) -> Header {
         let operation = body.operation();
-        Header { generation: self.generation, operation, destination: to, source: self.me, reqid }
+        Header {
+            generation: self.generation,
+            operation,
+            destination: to,
+            source: self.me,
+            reqid,
+        }
     }
 
     fn to_client(&mut self, client: ClientId, reqid: ReqId, body: Body<'_>, out: &mut Vec<Output>) {
         self.to_client_from(self.me, client, reqid, body, out);
     }
 
-    fn to_client_from(&mut self, source: Pnn, client: ClientId, reqid: ReqId, body: Body<'_>, out: &mut Vec<Output>) {
+    fn to_client_from(
+        &mut self,
+        source: Pnn,
+        client: ClientId,
+        reqid: ReqId,
+        body: Body<'_>,
+        out: &mut Vec<Output>,
+    ) {
         self.statistics.client_packets_sent += 1;
-        let header = Header { source, ..self.header(self.me, reqid, &body) };
-        out.push(Output::ToClient { client, packet: Packet { header, body }.to_bytes() });
+        let header = Header {
+            source,
+            ..self.header(self.me, reqid, &body)
+        };
+        out.push(Output::ToClient {
+            client,
+            packet: Packet { header, body }.to_bytes(),
+        });
     }
 
     fn to_node(&mut self, node: Pnn, reqid: ReqId, body: Body<'_>, out: &mut Vec<Output>) {
         self.statistics.node_packets_sent += 1;
         let header = self.header(node, reqid, &body);
-        out.push(Output::ToNode { node, packet: Packet { header, body }.to_bytes() });
+        out.push(Output::ToNode {
+            node,
+            packet: Packet { header, body }.to_bytes(),
+        });
     }
 
     /// The nodes that a destination stands for, this node included where it belongs.

@@ -19,15 +19,22 @@ impl Daemon {
     /// Gives the database an input and carries out what it says.
     pub(super) fn to_engine(&mut self, input: engine::Input, out: &mut Vec<Output>) {
         let mut engine_out = Vec::new();
-        self.engine.handle(self.now, input, &mut *self.store, &mut engine_out);
+        self.engine
+            .handle(self.now, input, &mut *self.store, &mut engine_out);
         self.carry_out_engine(engine_out, out);
     }
 
-    pub(super) fn carry_out_engine(&mut self, engine_out: Vec<engine::Output>, out: &mut Vec<Output>) {
+    pub(super) fn carry_out_engine(
+        &mut self,
+        engine_out: Vec<engine::Output>,
+        out: &mut Vec<Output>,
+    ) {
         use engine::Output as E;
         for output in engine_out {
             match output {
-                E::ToNode(node, packet) if node == self.me => self.local.push_back(Local::Packet(packet)),
+                E::ToNode(node, packet) if node == self.me => {
+                    self.local.push_back(Local::Packet(packet))
+                }
                 E::ToNode(node, packet) => {
                     self.statistics.node_packets_sent += 1;
                     out.push(Output::ToNode { node, packet });
@@ -36,23 +43,43 @@ impl Daemon {
                     self.statistics.client_packets_sent += 1;
                     out.push(Output::ToClient { client, packet });
                 }
-                E::Reply { token, status, data, error } => {
+                E::Reply {
+                    token,
+                    status,
+                    data,
+                    error,
+                } => {
                     self.part_answered(token.0, status, &data, error.as_deref().unwrap_or(""), out);
                 }
-                E::Control { token, destination, client, request, timeout } => {
+                E::Control {
+                    token,
+                    destination,
+                    client,
+                    request,
+                    timeout,
+                } => {
                     let asker = token.map_or(Asker::Nobody, Asker::Engine);
                     self.ask(asker, destination, client, request, timeout, out);
                 }
-                E::Message { destination, srvid, data } => self.send_message(destination, srvid, &data, out),
+                E::Message {
+                    destination,
+                    srvid,
+                    data,
+                } => self.send_message(destination, srvid, &data, out),
                 E::Work { work, db, job } => out.push(Output::Work { work, db, job }),
                 E::Release(work) => out.push(Output::Release(work)),
                 E::Credit(work) => out.push(Output::Credit(work)),
                 E::Listen(srvid) => self.router.database_listens(srvid, true),
                 E::Unlisten(srvid) => self.router.database_listens(srvid, false),
-                E::Attached { db, name, opened } => out.push(Output::FileOpened { db, name, opened }),
+                E::Attached { db, name, opened } => {
+                    out.push(Output::FileOpened { db, name, opened })
+                }
                 E::Detached(db) => out.push(Output::FileClosed(db)),
                 E::RecoveryNeeded(reason) => {
-                    self.local.push_back(Local::ToMembership(membership::Input::RecoveryNeeded { reason }));
+                    self.local
+                        .push_back(Local::ToMembership(membership::Input::RecoveryNeeded {
+                            reason,
+                        }));
                 }
                 E::DropClient(client, reason) => out.push(Output::CloseClient { client, reason }),
             }
@@ -63,14 +90,21 @@ impl Daemon {
     pub(super) fn to_membership(&mut self, input: membership::Input, out: &mut Vec<Output>) {
         let set_recmode = matches!(
             &input,
-            membership::Input::Control { request: wire::control::Request::SetRecmode(RecoveryMode::Normal), .. }
+            membership::Input::Control {
+                request: wire::control::Request::SetRecmode(RecoveryMode::Normal),
+                ..
+            }
         );
         if set_recmode {
             let generation = self.membership.vnn_map().generation;
-            let differ = membership::Input::DatabaseGenerationsDiffer(self.engine.generations_differ(generation));
-            self.membership.handle(self.now, differ, &mut self.member_out);
+            let differ = membership::Input::DatabaseGenerationsDiffer(
+                self.engine.generations_differ(generation),
+            );
+            self.membership
+                .handle(self.now, differ, &mut self.member_out);
         }
-        self.membership.handle(self.now, input, &mut self.member_out);
+        self.membership
+            .handle(self.now, input, &mut self.member_out);
         self.drain_membership(out);
     }
 
@@ -84,23 +118,45 @@ impl Daemon {
     fn carry_out_membership(&mut self, output: membership::Output, out: &mut Vec<Output>) {
         use membership::Output as M;
         match output {
-            M::Reply { token, status, data, error } => {
+            M::Reply {
+                token,
+                status,
+                data,
+                error,
+            } => {
                 self.part_answered(token.0, status, &data, error.as_deref().unwrap_or(""), out);
             }
-            M::Keepalive { to, version, uptime } => {
+            M::Keepalive {
+                to,
+                version,
+                uptime,
+            } => {
                 self.statistics.keepalive_packets_sent += 1;
-                self.to_node(to, ReqId(0), Body::ReqKeepalive(ReqKeepalive { version, uptime }), out);
+                self.to_node(
+                    to,
+                    ReqId(0),
+                    Body::ReqKeepalive(ReqKeepalive { version, uptime }),
+                    out,
+                );
             }
             M::Dead(node) => {
                 self.fail_questions_to(node, out);
                 out.push(Output::DropNode(node));
             }
-            M::Control { token, destination, request } => {
+            M::Control {
+                token,
+                destination,
+                request,
+            } => {
                 let asker = token.map_or(Asker::Nobody, Asker::Membership);
                 let timeout = Duration::from_secs(u64::from(self.tunables.control_timeout));
                 self.ask(asker, destination, ClientId(0), request, timeout, out);
             }
-            M::Message { destination, srvid, data } => self.send_message(destination, srvid, &data, out),
+            M::Message {
+                destination,
+                srvid,
+                data,
+            } => self.send_message(destination, srvid, &data, out),
             M::CheckClusterLock(token) => out.push(Output::CheckClusterLock(token)),
             M::ReadNodesFile => out.push(Output::ReadNodes(ReadFor::Membership)),
             M::Nodes(nodes) => {
@@ -133,7 +189,8 @@ impl Daemon {
             }
             Notification::BecameInactive => {
                 self.to_engine(engine::Input::BecameInactive, out);
-                let freeze = super::controls::Question::of_our_own(self.me, wire::control::Request::Freeze);
+                let freeze =
+                    super::controls::Question::of_our_own(self.me, wire::control::Request::Freeze);
                 self.local.push_back(Local::Control(freeze));
             }
             Notification::RecoveryStarted => {}
@@ -148,8 +205,17 @@ impl Daemon {
         let view = ClusterView {
             vnn_map: self.membership.vnn_map().clone(),
             in_recovery: self.membership.in_recovery(),
-            started: matches!(self.membership.run_state(), RunState::Startup | RunState::Running),
-            nodes: self.membership.node_map().nodes.iter().map(|node| (node.pnn, node.flags)).collect(),
+            started: matches!(
+                self.membership.run_state(),
+                RunState::Startup | RunState::Running
+            ),
+            nodes: self
+                .membership
+                .node_map()
+                .nodes
+                .iter()
+                .map(|node| (node.pnn, node.flags))
+                .collect(),
         };
         self.to_engine(engine::Input::Cluster(view), out);
     }
@@ -164,9 +230,16 @@ impl Daemon {
     }
 
     /// The nodes file was read, or could not be.
-    pub(super) fn nodes_read(&mut self, what_for: ReadFor, nodes: Option<Vec<NodeEntry>>, out: &mut Vec<Output>) {
+    pub(super) fn nodes_read(
+        &mut self,
+        what_for: ReadFor,
+        nodes: Option<Vec<NodeEntry>>,
+        out: &mut Vec<Output>,
+    ) {
         match (what_for, nodes) {
-            (ReadFor::Membership, nodes) => self.to_membership(membership::Input::Nodes(nodes), out),
+            (ReadFor::Membership, nodes) => {
+                self.to_membership(membership::Input::Nodes(nodes), out)
+            }
             (ReadFor::Question(token), Some(nodes)) => {
                 let data = node_map(&nodes).to_bytes();
                 self.part_answered(token, 0, &data, "", out);
@@ -183,8 +256,14 @@ impl Daemon {
 fn node_map(nodes: &[NodeEntry]) -> NodeMap {
     let entry = |node: &NodeEntry| NodeAndFlags {
         pnn: node.pnn,
-        flags: if node.deleted { NodeFlags::DELETED } else { NodeFlags::empty() },
+        flags: if node.deleted {
+            NodeFlags::DELETED
+        } else {
+            NodeFlags::empty()
+        },
         addr: node.addr,
     };
-    NodeMap { nodes: nodes.iter().map(entry).collect() }
+    NodeMap {
+        nodes: nodes.iter().map(entry).collect(),
+    }
 }

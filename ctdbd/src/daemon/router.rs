@@ -30,7 +30,10 @@ pub(super) struct Router {
 
 impl Router {
     pub(super) fn register(&mut self, srvid: Srvid, client: ClientId) {
-        self.srvids.entry(srvid).or_default().push(Listener::Client(client));
+        self.srvids
+            .entry(srvid)
+            .or_default()
+            .push(Listener::Client(client));
     }
 
     /// False if the client had not registered it.
@@ -40,15 +43,22 @@ impl Router {
 
     pub(super) fn database_listens(&mut self, srvid: Srvid, listens: bool) {
         if listens {
-            self.srvids.entry(srvid).or_default().push(Listener::Database);
+            self.srvids
+                .entry(srvid)
+                .or_default()
+                .push(Listener::Database);
         } else {
             self.remove(srvid, Listener::Database);
         }
     }
 
     fn remove(&mut self, srvid: Srvid, listener: Listener) -> bool {
-        let Some(listeners) = self.srvids.get_mut(&srvid) else { return false };
-        let Some(position) = listeners.iter().position(|other| *other == listener) else { return false };
+        let Some(listeners) = self.srvids.get_mut(&srvid) else {
+            return false;
+        };
+        let Some(position) = listeners.iter().position(|other| *other == listener) else {
+            return false;
+        };
         listeners.remove(position);
         if listeners.is_empty() {
             self.srvids.remove(&srvid);
@@ -57,7 +67,9 @@ impl Router {
     }
 
     pub(super) fn is_registered(&self, srvid: Srvid, client: ClientId) -> bool {
-        self.srvids.get(&srvid).is_some_and(|listeners| listeners.contains(&Listener::Client(client)))
+        self.srvids
+            .get(&srvid)
+            .is_some_and(|listeners| listeners.contains(&Listener::Client(client)))
     }
 
     fn listeners(&self, srvid: Srvid) -> Vec<Listener> {
@@ -95,18 +107,39 @@ impl Router {
 
 impl Daemon {
     /// Sends a message to a node or to every node of a broadcast address.
-    pub(super) fn send_message(&mut self, to: Pnn, srvid: Srvid, data: &[u8], out: &mut Vec<Output>) {
+    pub(super) fn send_message(
+        &mut self,
+        to: Pnn,
+        srvid: Srvid,
+        data: &[u8],
+        out: &mut Vec<Output>,
+    ) {
         for node in self.nodes_of(to) {
             if node == self.me {
-                self.local.push_back(Local::Message { source: node, srvid, data: data.to_vec() });
+                self.local.push_back(Local::Message {
+                    source: node,
+                    srvid,
+                    data: data.to_vec(),
+                });
             } else {
-                self.to_node(node, ReqId(0), Body::ReqMessage(ReqMessage { srvid, data }), out);
+                self.to_node(
+                    node,
+                    ReqId(0),
+                    Body::ReqMessage(ReqMessage { srvid, data }),
+                    out,
+                );
             }
         }
     }
 
     /// Hands a message to those of this node who registered its SRVID.
-    pub(super) fn deliver(&mut self, source: Pnn, srvid: Srvid, data: &[u8], out: &mut Vec<Output>) {
+    pub(super) fn deliver(
+        &mut self,
+        source: Pnn,
+        srvid: Srvid,
+        data: &[u8],
+        out: &mut Vec<Output>,
+    ) {
         for listener in self.router.listeners(srvid) {
             match listener {
                 Listener::Client(client) => {
@@ -114,7 +147,13 @@ impl Daemon {
                     self.to_client_from(source, client, ReqId(0), body, out);
                 }
                 Listener::Database => {
-                    self.to_engine(EngineInput::Pushed { srvid, data: data.to_vec() }, out);
+                    self.to_engine(
+                        EngineInput::Pushed {
+                            srvid,
+                            data: data.to_vec(),
+                        },
+                        out,
+                    );
                 }
             }
         }
@@ -138,14 +177,27 @@ impl Daemon {
     }
 
     /// Hands a tunnel packet to the tunnel's owner on this node.
-    pub(super) fn deliver_tunnel(&mut self, header: &Header, tunnel: &ReqTunnel<'_>, out: &mut Vec<Output>) {
+    pub(super) fn deliver_tunnel(
+        &mut self,
+        header: &Header,
+        tunnel: &ReqTunnel<'_>,
+        out: &mut Vec<Output>,
+    ) {
         let Some(client) = self.router.tunnels.get(&tunnel.tunnel).copied() else {
             debug!(tunnel = %tunnel.tunnel, "Tunnel id not registered");
             return;
         };
         self.statistics.client_packets_sent += 1;
         let body = Body::ReqTunnel(*tunnel);
-        let header = Header { destination: self.me, reqid: ReqId(0), generation: self.generation, ..*header };
-        out.push(Output::ToClient { client, packet: Packet { header, body }.to_bytes() });
+        let header = Header {
+            destination: self.me,
+            reqid: ReqId(0),
+            generation: self.generation,
+            ..*header
+        };
+        out.push(Output::ToClient {
+            client,
+            packet: Packet { header, body }.to_bytes(),
+        });
     }
 }

@@ -75,7 +75,11 @@ impl Daemon {
 
     /// Makes an entry if it is time.
     pub(super) fn keep_history(&mut self) {
-        if self.history.due(&self.tunables).is_some_and(|at| at <= self.now) {
+        if self
+            .history
+            .due(&self.tunables)
+            .is_some_and(|at| at <= self.now)
+        {
             self.history.last = self.now;
             let now = self.current_statistics();
             self.history.entries.insert(0, now);

@@ -37,7 +37,9 @@ fn welcome(handle: &Handle, stream: UnixStream) {
     let client = {
         let mut shell = handle.borrow_mut();
         let client = shell.new_client_id();
-        shell.clients.insert(client, Link::new(Stream::Unix(stream)));
+        shell
+            .clients
+            .insert(client, Link::new(Stream::Unix(stream)));
         shell.input(Input::ClientConnected { client, pid });
         client
     };
@@ -47,7 +49,9 @@ fn welcome(handle: &Handle, stream: UnixStream) {
 
 /// Reads and writes until the client or the daemon ends the connection.
 async fn serve(handle: Handle, client: ClientId) {
-    let Some((stream, wake)) = handle.borrow().link_of(client) else { return };
+    let Some((stream, wake)) = handle.borrow().link_of(client) else {
+        return;
+    };
     let mut frames = Frames::default();
     loop {
         let blocked = match handle.borrow().clients.get(&client) {
@@ -106,8 +110,13 @@ impl Shell {
         }
     }
 
-    fn link_of(&self, client: ClientId) -> Option<(std::rc::Rc<Stream>, std::rc::Rc<tokio::sync::Notify>)> {
-        self.clients.get(&client).map(|link| (link.stream.clone(), link.wake.clone()))
+    fn link_of(
+        &self,
+        client: ClientId,
+    ) -> Option<(std::rc::Rc<Stream>, std::rc::Rc<tokio::sync::Notify>)> {
+        self.clients
+            .get(&client)
+            .map(|link| (link.stream.clone(), link.wake.clone()))
     }
 
     fn unblock_client(&mut self, client: ClientId) {
@@ -118,7 +127,9 @@ impl Shell {
 
     /// Queues a packet. A client that does not read is cut off before it takes the daemon's memory.
     pub(super) fn to_client(&mut self, client: ClientId, packet: Vec<u8>) {
-        let Some(link) = self.clients.get_mut(&client) else { return };
+        let Some(link) = self.clients.get_mut(&client) else {
+            return;
+        };
         link.push(packet);
         if link.waiting() > self.queue_limit {
             error!(%client, "queue full - killing client connection.");

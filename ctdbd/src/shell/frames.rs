@@ -34,7 +34,10 @@ mod tests {
     use wire::{Generation, Pnn, ReqId};
 
     fn packet() -> Vec<u8> {
-        let body = Body::ReqKeepalive(ReqKeepalive { version: 1, uptime: 2 });
+        let body = Body::ReqKeepalive(ReqKeepalive {
+            version: 1,
+            uptime: 2,
+        });
         let header = Header {
             generation: Generation::INVALID,
             operation: Operation::ReqKeepalive,

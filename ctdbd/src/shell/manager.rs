@@ -30,7 +30,13 @@ pub(super) struct Manager {
 impl Manager {
     pub(super) fn new(pnn: Pnn, paths: &Paths) -> Self {
         let (program, socket) = (paths.helper("ctdb-clusterd"), paths.socket());
-        Self { program, socket, pnn, end: Rc::new(Notify::new()), stopped: false }
+        Self {
+            program,
+            socket,
+            pnn,
+            end: Rc::new(Notify::new()),
+            stopped: false,
+        }
     }
 
     /// Ends the process; the task starts another.
@@ -49,9 +55,19 @@ impl Manager {
     fn spawn(&self) -> std::io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
-        command.arg("--pnn").arg(self.pnn.to_string()).arg("--socket").arg(&self.socket);
-        command.stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs))).stdout(Stdio::null()).kill_on_drop(true);
-        sys::child::set_parent_death_signal(command.as_std_mut(), nix::sys::signal::Signal::SIGTERM);
+        command
+            .arg("--pnn")
+            .arg(self.pnn.to_string())
+            .arg("--socket")
+            .arg(&self.socket);
+        command
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
+        sys::child::set_parent_death_signal(
+            command.as_std_mut(),
+            nix::sys::signal::Signal::SIGTERM,
+        );
         Ok((command.spawn()?, ours))
     }
 }

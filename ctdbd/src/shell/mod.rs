@@ -105,7 +105,14 @@ pub(crate) type Handle = Rc<RefCell<Shell>>;
 pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     let (events_in, events) = unbounded_channel();
     let worker = parts.paths.helper("ctdb-database-worker");
-    let pool = Pool::new(worker, events_in, Limits { locks_per_db: parts.lock_limit, ..Limits::default() });
+    let pool = Pool::new(
+        worker,
+        events_in,
+        Limits {
+            locks_per_db: parts.lock_limit,
+            ..Limits::default()
+        },
+    );
     let socket = tokio::net::UnixListener::from_std(parts.socket)?;
     let listener = tokio::net::TcpListener::from_std(parts.listener)?;
     let own = listener.local_addr()?.ip();
@@ -139,7 +146,10 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     main_loop(handle, events).await
 }
 
-async fn main_loop(handle: Handle, mut events: UnboundedReceiver<(JobId, Event)>) -> anyhow::Result<i32> {
+async fn main_loop(
+    handle: Handle,
+    mut events: UnboundedReceiver<(JobId, Event)>,
+) -> anyhow::Result<i32> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -244,12 +254,17 @@ impl Shell {
             Event::Records(records) => WorkEvent::Records(records),
             Event::Traversed { count } => WorkEvent::Traversed(count),
         };
-        self.input(Input::Work { work: WorkId(job.0), event });
+        self.input(Input::Work {
+            work: WorkId(job.0),
+            event,
+        });
     }
 
     /// Tries the cluster lock in a helper process, beside everything else.
     fn check_cluster_lock(&mut self, token: OwnToken) {
-        let Some(handle) = self.this.upgrade() else { return };
+        let Some(handle) = self.this.upgrade() else {
+            return;
+        };
         let (lock, paths) = (self.cluster_lock.clone(), self.paths.clone());
         tokio::task::spawn_local(async move {
             let start = Instant::now();
@@ -258,7 +273,11 @@ impl Shell {
                 None => LockOutcome::Failed("there is no cluster lock".into()),
             };
             let latency = start.elapsed().as_secs_f64();
-            handle.borrow_mut().input(Input::LockChecked { token, outcome, latency });
+            handle.borrow_mut().input(Input::LockChecked {
+                token,
+                outcome,
+                latency,
+            });
         });
     }
 
@@ -270,9 +289,13 @@ impl Shell {
                 None
             }
         };
-        let Some(handle) = self.this.upgrade() else { return };
+        let Some(handle) = self.this.upgrade() else {
+            return;
+        };
         tokio::task::spawn_local(async move {
-            handle.borrow_mut().input(Input::NodesRead { what_for, nodes });
+            handle
+                .borrow_mut()
+                .input(Input::NodesRead { what_for, nodes });
         });
     }
 
@@ -312,8 +335,20 @@ fn job_of(job: EngineJob) -> Job {
     match job {
         EngineJob::LockRecord(key) => Job::LockRecord { key },
         EngineJob::LockAll => Job::LockAll,
-        EngineJob::Commit { records, replace_only } => Job::Commit { records, replace_only },
-        EngineJob::Traverse { only_dmaster, with_empty } => Job::Traverse { only_dmaster, with_empty },
+        EngineJob::Commit {
+            records,
+            replace_only,
+        } => Job::Commit {
+            records,
+            replace_only,
+        },
+        EngineJob::Traverse {
+            only_dmaster,
+            with_empty,
+        } => Job::Traverse {
+            only_dmaster,
+            with_empty,
+        },
     }
 }
 

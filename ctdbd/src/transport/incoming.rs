@@ -34,7 +34,9 @@ fn welcome(handle: &Handle, stream: TcpStream, address: std::net::IpAddr) {
         let Some(node) = shell.transport.peer_at(address) else {
             return error!("Refused connection from unknown node {address}");
         };
-        let Some(peer) = shell.transport.peers.get_mut(&node) else { return };
+        let Some(peer) = shell.transport.peers.get_mut(&node) else {
+            return;
+        };
         if peer.incoming.is_some() {
             return warn!(%node, "Incoming queue active, rejecting connection from {address}");
         }

@@ -51,7 +51,12 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(me: Pnn, own: IpAddr, port: u16) -> Self {
-        Self { me, own, port, peers: BTreeMap::new() }
+        Self {
+            me,
+            own,
+            port,
+            peers: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -76,17 +81,31 @@ impl Transport {
             let own = self.own;
             self.peers.entry(pnn).or_insert_with(|| {
                 let restart = std::rc::Rc::new(tokio::sync::Notify::new());
-                let task = outgoing::keep_connected(handle.clone(), pnn, own, address, restart.clone());
+                let task =
+                    outgoing::keep_connected(handle.clone(), pnn, own, address, restart.clone());
                 let connector: JoinHandle<()> = tokio::task::spawn_local(task);
                 let connector = connector.abort_handle();
-                Peer { address, outgoing: None, incoming: None, connector, restart, connected: false }
+                Peer {
+                    address,
+                    outgoing: None,
+                    incoming: None,
+                    connector,
+                    restart,
+                    connected: false,
+                }
             });
         }
     }
 
     /// Queues a packet; it is dropped if there is no connection, as the network would.
     pub(crate) fn send(&mut self, node: Pnn, packet: Vec<u8>) {
-        let Some(link) = self.peers.get_mut(&node).and_then(|peer| peer.outgoing.as_mut()) else { return };
+        let Some(link) = self
+            .peers
+            .get_mut(&node)
+            .and_then(|peer| peer.outgoing.as_mut())
+        else {
+            return;
+        };
         link.push(packet);
         if link.waiting() > QUEUE_LIMIT {
             link.broken = true;
@@ -96,7 +115,9 @@ impl Transport {
 
     /// Every connection that can be written to.
     pub(crate) fn links(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.peers.values_mut().filter_map(|peer| peer.outgoing.as_mut())
+        self.peers
+            .values_mut()
+            .filter_map(|peer| peer.outgoing.as_mut())
     }
 
     /// Drops both connections with a node and connects anew.
@@ -108,7 +129,10 @@ impl Transport {
     }
 
     fn peer_at(&self, address: IpAddr) -> Option<Pnn> {
-        self.peers.iter().find(|(_, peer)| peer.address.ip() == address).map(|(pnn, _)| *pnn)
+        self.peers
+            .iter()
+            .find(|(_, peer)| peer.address.ip() == address)
+            .map(|(pnn, _)| *pnn)
     }
 }
 
@@ -130,7 +154,9 @@ impl Peer {
 /// A connection came up: with both, the node is connected.
 fn came_up(handle: &Handle, node: Pnn) {
     let mut shell = handle.borrow_mut();
-    let Some(peer) = shell.transport.peers.get_mut(&node) else { return };
+    let Some(peer) = shell.transport.peers.get_mut(&node) else {
+        return;
+    };
     if peer.outgoing.is_some() && peer.incoming.is_some() && !peer.connected {
         peer.connected = true;
         shell.input(Input::NodeConnected(node));
@@ -140,7 +166,9 @@ fn came_up(handle: &Handle, node: Pnn) {
 /// A connection ended: the other one is of no use any more.
 fn went_down(handle: &Handle, node: Pnn) {
     let mut shell = handle.borrow_mut();
-    let Some(peer) = shell.transport.peers.get_mut(&node) else { return };
+    let Some(peer) = shell.transport.peers.get_mut(&node) else {
+        return;
+    };
     let was_connected = peer.connected;
     peer.drop_connections();
     peer.restart.notify_one();

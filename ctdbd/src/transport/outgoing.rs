@@ -18,7 +18,13 @@ use crate::shell::link::{Link, Stream};
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Connects for as long as the node is in the nodes file.
-pub(super) async fn keep_connected(handle: Handle, node: Pnn, own: IpAddr, to: SocketAddr, restart: Rc<Notify>) {
+pub(super) async fn keep_connected(
+    handle: Handle,
+    node: Pnn,
+    own: IpAddr,
+    to: SocketAddr,
+    restart: Rc<Notify>,
+) {
     loop {
         match tokio::time::timeout(RETRY, connect(own, to)).await {
             Ok(Ok(stream)) => {
@@ -36,7 +42,11 @@ pub(super) async fn keep_connected(handle: Handle, node: Pnn, own: IpAddr, to: S
 
 /// From the node address: the other side knows this node by it.
 async fn connect(own: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if to.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     socket.set_keepalive(true)?;
     socket.bind(SocketAddr::new(own, 0))?;
     let stream = socket.connect(to).await?;
@@ -50,7 +60,9 @@ async fn use_connection(handle: &Handle, node: Pnn, stream: TcpStream, restart: 
     let (stream, wake) = (link.stream.clone(), link.wake.clone());
     {
         let mut shell = handle.borrow_mut();
-        let Some(peer) = shell.transport.peers.get_mut(&node) else { return };
+        let Some(peer) = shell.transport.peers.get_mut(&node) else {
+            return;
+        };
         peer.outgoing = Some(link);
     }
     came_up(handle, node);
@@ -80,5 +92,12 @@ async fn use_connection(handle: &Handle, node: Pnn, stream: TcpStream, restart: 
 }
 
 fn outgoing<T>(handle: &Handle, node: Pnn, act: impl FnOnce(&mut Link) -> T) -> Option<T> {
-    handle.borrow_mut().transport.peers.get_mut(&node)?.outgoing.as_mut().map(act)
+    handle
+        .borrow_mut()
+        .transport
+        .peers
+        .get_mut(&node)?
+        .outgoing
+        .as_mut()
+        .map(act)
 }

@@ -1,0 +1,472 @@
+//! Daemons without sockets: their outputs become each other's inputs, in order, under a clock that the test moves.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use cluster::membership::{self, LockOutcome, NodeEntry};
+use ctdbd::daemon::{Daemon, Input, Output, Settings};
+use database::io::{Job, WorkEvent, WorkId};
+use database::store::{Lock, Opened, Store, StoreError, Stored};
+use wire::coding::Encode;
+use wire::control::{Control, Request};
+use wire::packet::{
+    Body, ControlFlags, Header, Operation, Packet, ReplyControl, ReqCall, ReqControl, ReqMessage,
+};
+use wire::tunables::Tunables;
+use wire::types::{DbFlags, RecordHeader, RecoveryMode, VnnMap};
+use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, Time};
+
+/// A database in memory, with locks that a test can hold.
+#[derive(Default)]
+pub(crate) struct MapStore {
+    databases: BTreeMap<DbId, BTreeMap<Vec<u8>, Stored>>,
+    saved: BTreeMap<DbId, BTreeMap<Vec<u8>, Stored>>,
+}
+
+impl Store for MapStore {
+    fn open(&mut self, db: DbId, name: &str, _: DbFlags) -> Result<Opened, StoreError> {
+        self.databases.entry(db).or_default();
+        Ok(Opened {
+            path: name.to_owned(),
+            open_flags: 0,
+            hash_size: 1,
+        })
+    }
+    fn close(&mut self, db: DbId) {
+        self.databases.remove(&db);
+    }
+    fn try_lock(&mut self, _: DbId, _: &[u8]) -> Result<Lock, StoreError> {
+        Ok(Lock::Held)
+    }
+    fn unlock(&mut self, _: DbId, _: &[u8]) {}
+    fn mark(&mut self, _: DbId, _: &[u8]) {}
+    fn unmark(&mut self, _: DbId, _: &[u8]) {}
+    fn fetch(&mut self, db: DbId, key: &[u8]) -> Result<Option<Stored>, StoreError> {
+        Ok(self
+            .databases
+            .get(&db)
+            .ok_or(StoreError::Unknown(db))?
+            .get(key)
+            .cloned())
+    }
+    fn store(
+        &mut self,
+        db: DbId,
+        key: &[u8],
+        header: &RecordHeader,
+        data: &[u8],
+    ) -> Result<(), StoreError> {
+        let records = self.databases.get_mut(&db).ok_or(StoreError::Unknown(db))?;
+        records.insert(
+            key.to_vec(),
+            Stored {
+                header: *header,
+                data: data.to_vec(),
+            },
+        );
+        Ok(())
+    }
+    fn delete(&mut self, db: DbId, key: &[u8]) -> Result<(), StoreError> {
+        self.databases
+            .get_mut(&db)
+            .ok_or(StoreError::Unknown(db))?
+            .remove(key);
+        Ok(())
+    }
+    fn mark_all(&mut self, _: DbId) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn unmark_all(&mut self, _: DbId) {}
+    fn begin(&mut self, db: DbId) -> Result<(), StoreError> {
+        let records = self
+            .databases
+            .get(&db)
+            .ok_or(StoreError::Unknown(db))?
+            .clone();
+        self.saved.insert(db, records);
+        Ok(())
+    }
+    fn commit(&mut self, db: DbId) -> Result<(), StoreError> {
+        self.saved
+            .remove(&db)
+            .map(drop)
+            .ok_or(StoreError::Failed("no transaction".into()))
+    }
+    fn cancel(&mut self, db: DbId) -> Result<(), StoreError> {
+        let records = self
+            .saved
+            .remove(&db)
+            .ok_or(StoreError::Failed("no transaction".into()))?;
+        self.databases.insert(db, records);
+        Ok(())
+    }
+    fn wipe(&mut self, db: DbId) -> Result<(), StoreError> {
+        self.databases
+            .get_mut(&db)
+            .ok_or(StoreError::Unknown(db))?
+            .clear();
+        Ok(())
+    }
+    fn traverse(
+        &mut self,
+        db: DbId,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        for (key, stored) in self.databases.get(&db).ok_or(StoreError::Unknown(db))? {
+            let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
+            if visit(key, &raw).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+    fn enable_seqnum(&mut self, _: DbId) {}
+    fn seqnum(&mut self, _: DbId) -> u32 {
+        0
+    }
+    fn bump_seqnum(&mut self, _: DbId) {}
+    fn unhealthy_reason(&mut self, _: DbId) -> Option<String> {
+        None
+    }
+    fn set_unhealthy(&mut self, _: DbId, _: Option<&str>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// What a client got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Got {
+    Call {
+        reqid: u32,
+        status: i32,
+        data: Vec<u8>,
+    },
+    Control {
+        reqid: u32,
+        status: i32,
+        data: Vec<u8>,
+        error: String,
+    },
+    Message {
+        srvid: Srvid,
+        data: Vec<u8>,
+    },
+    Other(Operation),
+}
+
+/// A cluster of daemons.
+pub(crate) struct Cluster {
+    pub(crate) now: Time,
+    daemons: Vec<Daemon>,
+    inputs: VecDeque<(usize, Input)>,
+    pub(crate) got: BTreeMap<(usize, ClientId), Vec<Got>>,
+    pub(crate) closed: Vec<(usize, ClientId, String)>,
+    last_reqid: u32,
+    /// Commits that a worker was given; answered with success unless the test takes them.
+    pub(crate) hold_commits: bool,
+    pub(crate) commits: Vec<(usize, WorkId)>,
+}
+
+/// The client that every node has.
+pub(crate) const CLIENT: ClientId = ClientId(7);
+
+impl Cluster {
+    /// Nodes that are connected with each other, each with one client, and one recovery done.
+    pub(crate) fn new(count: u32) -> Self {
+        let nodes: Vec<NodeEntry> = (0..count)
+            .map(|n| NodeEntry {
+                pnn: Pnn(n),
+                addr: std::net::SocketAddr::from(([127, 0, 0, 1 + n as u8], 4379)).into(),
+                deleted: false,
+            })
+            .collect();
+        let mut out = Vec::new();
+        let make = |n| {
+            Daemon::new(
+                settings(Pnn(n), nodes.clone()),
+                Box::new(MapStore::default()),
+                &mut out,
+            )
+        };
+        let daemons = (0..count).map(make).collect();
+        let mut cluster = Self {
+            now: Time(1),
+            daemons,
+            inputs: VecDeque::new(),
+            got: BTreeMap::new(),
+            closed: Vec::new(),
+            last_reqid: 0,
+            hold_commits: false,
+            commits: Vec::new(),
+        };
+        for node in 0..count as usize {
+            for other in (0..count).filter(|other| *other != node as u32) {
+                cluster
+                    .inputs
+                    .push_back((node, Input::NodeConnected(Pnn(other))));
+            }
+            cluster.connect(node, CLIENT, 1000 + node as i32);
+        }
+        cluster.run();
+        cluster.recover(Generation(42));
+        cluster
+    }
+
+    pub(crate) fn connect(&mut self, node: usize, client: ClientId, pid: i32) {
+        self.input(node, Input::ClientConnected { client, pid });
+    }
+
+    pub(crate) fn input(&mut self, node: usize, input: Input) {
+        self.inputs.push_back((node, input));
+        self.run();
+    }
+
+    /// Carries everything out until all is quiet.
+    pub(crate) fn run(&mut self) {
+        while let Some((node, input)) = self.inputs.pop_front() {
+            let mut out = Vec::new();
+            self.daemons[node].handle(self.now, input, &mut out);
+            for output in out {
+                self.carry_out(node, output);
+            }
+        }
+    }
+
+    /// Moves the clock; timers that pass go off.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let next = self.daemons.iter().filter_map(Daemon::poll_timeout).min();
+            match next.filter(|next| *next <= end) {
+                Some(next) => self.now = next.max(self.now),
+                None => break,
+            }
+            for node in 0..self.daemons.len() {
+                self.inputs.push_back((node, Input::Timer));
+            }
+            self.run();
+            self.now = self.now + Duration::from_nanos(1);
+        }
+        self.now = end;
+    }
+
+    fn carry_out(&mut self, node: usize, output: Output) {
+        match output {
+            Output::ToClient { client, packet } => self.client_got(node, client, &packet),
+            Output::ToNode { node: to, packet } => {
+                let from = Pnn(node as u32);
+                self.inputs
+                    .push_back((to.0 as usize, Input::NodePacket { from, packet }));
+            }
+            Output::CloseClient { client, reason } => {
+                self.closed.push((node, client, reason));
+                self.inputs.push_back((node, Input::ClientGone(client)));
+            }
+            Output::Work { work, job, .. } => self.work(node, work, job),
+            Output::CheckClusterLock(token) => {
+                let outcome = LockOutcome::Contended;
+                self.inputs.push_back((
+                    node,
+                    Input::LockChecked {
+                        token,
+                        outcome,
+                        latency: 0.1,
+                    },
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    fn work(&mut self, node: usize, work: WorkId, job: Job) {
+        let event = match job {
+            Job::LockRecord(_) | Job::LockAll => WorkEvent::Locked,
+            Job::Commit { .. } if self.hold_commits => return self.commits.push((node, work)),
+            Job::Commit { .. } => WorkEvent::Committed(0, String::new()),
+            Job::Traverse { .. } => WorkEvent::Traversed(0),
+        };
+        self.inputs.push_back((node, Input::Work { work, event }));
+    }
+
+    fn client_got(&mut self, node: usize, client: ClientId, packet: &[u8]) {
+        let packet = Packet::decode(packet).expect("the daemon sends good packets");
+        let reqid = packet.header.reqid.0;
+        let got = match packet.body {
+            Body::ReplyCall(reply) => Got::Call {
+                reqid,
+                status: reply.status,
+                data: reply.data.to_vec(),
+            },
+            Body::ReplyControl(ReplyControl {
+                status,
+                data,
+                error,
+            }) => {
+                let error = String::from_utf8_lossy(error).into_owned();
+                Got::Control {
+                    reqid,
+                    status,
+                    data: data.to_vec(),
+                    error,
+                }
+            }
+            Body::ReqMessage(ReqMessage { srvid, data }) => Got::Message {
+                srvid,
+                data: data.to_vec(),
+            },
+            _ => Got::Other(packet.header.operation),
+        };
+        self.got.entry((node, client)).or_default().push(got);
+    }
+
+    /// What a node's client got since the last look.
+    pub(crate) fn take(&mut self, node: usize) -> Vec<Got> {
+        self.got.remove(&(node, CLIENT)).unwrap_or_default()
+    }
+
+    fn send(&mut self, node: usize, destination: Pnn, body: Body<'_>) -> u32 {
+        self.last_reqid += 1;
+        let reqid = ReqId(self.last_reqid);
+        let header = Header {
+            generation: Generation(0),
+            operation: body.operation(),
+            destination,
+            source: Pnn(0),
+            reqid,
+        };
+        let mut packet = Vec::new();
+        Packet { header, body }.encode_unpadded(&mut packet);
+        self.input(
+            node,
+            Input::ClientPacket {
+                client: CLIENT,
+                packet,
+            },
+        );
+        reqid.0
+    }
+
+    /// Sends a control from a node's client; the reply stays in `got` unless it is there at once.
+    pub(crate) fn send_control(
+        &mut self,
+        node: usize,
+        to: Pnn,
+        request: &Request,
+        flags: ControlFlags,
+    ) -> u32 {
+        let mut data = Vec::new();
+        request.encode(&mut data);
+        let opcode = request.opcode().number();
+        let control = ReqControl {
+            opcode,
+            srvid: request.srvid(),
+            client: ClientId(0),
+            flags,
+            data: &data,
+        };
+        self.send(node, to, Body::ReqControl(control))
+    }
+
+    /// Asks, and gives status and data of the answer.
+    pub(crate) fn ask(&mut self, node: usize, to: Pnn, request: &Request) -> (i32, Vec<u8>) {
+        let asked = self.send_control(node, to, request, ControlFlags::empty());
+        let got = self.got.entry((node, CLIENT)).or_default();
+        let position = got
+            .iter()
+            .position(|got| matches!(got, Got::Control { reqid, .. } if *reqid == asked));
+        let Some(position) = position else {
+            panic!("no answer to {request:?}: {got:?}")
+        };
+        match got.remove(position) {
+            Got::Control { status, data, .. } => (status, data),
+            _ => unreachable!(),
+        }
+    }
+
+    /// Asks for something that has a type.
+    pub(crate) fn get<C: Control>(&mut self, node: usize, to: Pnn, request: &Request) -> C::Reply {
+        let (status, data) = self.ask(node, to, request);
+        assert!(status >= 0, "{}: status {status}", C::NAME);
+        C::decode_reply(&data).expect("a good reply")
+    }
+
+    /// A client wants a record.
+    pub(crate) fn call(&mut self, node: usize, db: DbId, callid: u32, key: &[u8]) -> u32 {
+        let flags = wire::packet::CallFlags::IMMEDIATE_MIGRATION;
+        self.send(
+            node,
+            Pnn::CURRENT,
+            Body::ReqCall(ReqCall {
+                flags,
+                db,
+                callid,
+                hopcount: 0,
+                key,
+                calldata: &[],
+            }),
+        )
+    }
+
+    /// What a leader does, by the client of node 0, with every database.
+    pub(crate) fn recover(&mut self, generation: Generation) {
+        let all: Vec<Pnn> = (0..self.daemons.len() as u32).map(Pnn).collect();
+        let map = VnnMap {
+            generation,
+            map: all.clone(),
+        };
+        let dbs = self
+            .get::<wire::control::GetDbMap>(0, Pnn(0), &Request::GetDbMap)
+            .dbs;
+        let mut steps = vec![
+            Request::SetRecmode(RecoveryMode::Active),
+            Request::StartRecovery,
+            Request::SetVnnMap(map),
+        ];
+        for db in dbs.iter().map(|db| db.db) {
+            let trans = wire::types::TransDb {
+                db,
+                transaction: generation,
+            };
+            steps.push(Request::DbFreeze(db));
+            steps.push(Request::DbTransactionStart(trans.clone()));
+            steps.push(Request::DbTransactionCommit(trans));
+            steps.push(Request::DbThaw(db));
+        }
+        steps.extend([
+            Request::SetRecmode(RecoveryMode::Normal),
+            Request::EndRecovery,
+        ]);
+        for step in steps {
+            for node in &all {
+                let (status, _) = self.ask(0, *node, &step);
+                assert_eq!(status, 0, "{step:?} on node {node}");
+            }
+        }
+    }
+
+    /// Attaches a database from a node's client.
+    pub(crate) fn attach(&mut self, node: usize, request: &Request) -> DbId {
+        self.get::<wire::control::DbAttach>(node, Pnn::CURRENT, request)
+    }
+}
+
+fn settings(me: Pnn, nodes: Vec<NodeEntry>) -> Settings {
+    Settings {
+        membership: membership::Settings {
+            me,
+            nodes,
+            cluster_lock: Some("/lock".into()),
+            leader_capability: true,
+            lmaster_capability: true,
+            version: 0x0004_0011,
+            start_as_disabled: false,
+            start_as_stopped: false,
+            wall_clock_at_zero: 0,
+            tunables: Tunables::default(),
+        },
+        log_level: 3,
+        pid: 4711,
+        wall_clock_at_zero: 0,
+    }
+}
