@@ -19,6 +19,10 @@ use super::io::{LockEvent, Output};
 use super::ports::Io;
 use crate::Time;
 
+/// A helper that says nothing for so long is taken for lost. It gives up by itself after 120
+/// seconds (`ctdb_recoverd.c`, 4.17.12).
+const HELPER_TIMEOUT: Duration = Duration::from_secs(150);
+
 /// Where the lock is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -93,6 +97,14 @@ impl ClusterLock {
 
     pub(super) fn is_held(&self) -> bool {
         self.state == State::Held
+    }
+
+    /// When the helper should long have answered.
+    pub(super) fn poll_timeout(&self) -> Time {
+        match self.state {
+            State::Taking => self.since + HELPER_TIMEOUT,
+            State::Free | State::Held => Time::NEVER,
+        }
     }
 
     pub(super) fn take(&mut self, io: &mut Io<'_>) {

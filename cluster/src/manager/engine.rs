@@ -8,6 +8,7 @@ use wire::message::Message;
 use wire::types::SrvidMessage;
 use wire::{Pnn, Srvid};
 
+use super::census::Census;
 use super::cluster_lock::ClusterLock;
 use super::culprit::Culprits;
 use super::election::Election;
@@ -43,6 +44,7 @@ pub(super) struct Engine {
     pub(super) active_since: Duration,
     wall_clock: Duration,
     // what the leader does
+    census: Census,
     pub(super) home: Home,
     pub(super) peers: Peers,
     pub(super) next_round: Time,
@@ -73,6 +75,7 @@ impl Engine {
             lock: ClusterLock::new(settings.cluster_lock),
             active_since: settings.wall_clock + io.now.since(Time::ZERO),
             wall_clock: settings.wall_clock,
+            census: Census::new(io.now),
             home: Home::default(),
             peers: Peers::default(),
             next_round: io.now,
@@ -109,7 +112,19 @@ impl Engine {
             .leadership
             .poll_timeout()
             .min(self.election.poll_timeout());
-        others.min(self.next_round)
+        let census = if self.keeps_census() {
+            self.census.poll_timeout()
+        } else {
+            Time::NEVER
+        };
+        others
+            .min(self.next_round)
+            .min(census)
+            .min(self.lock.poll_timeout())
+    }
+
+    fn keeps_census(&self) -> bool {
+        self.leadership.is_ours() && !self.lock.is_enabled()
     }
 
     /// The time of day, which ballots carry.
@@ -126,6 +141,10 @@ impl Engine {
         self.run_leader_timers(io);
         if self.next_round <= io.now {
             self.begin_round(io);
+        }
+        if self.keeps_census() {
+            self.census
+                .run(io.now, self.view.pnn, &self.view.nodemap.nodes);
         }
     }
 

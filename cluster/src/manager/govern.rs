@@ -12,7 +12,7 @@ use wire::types::{BanState, Ignored, NodeFlags, RecoveryMode};
 use super::consistency::{Findings, RECOVERY_NORMAL, Trouble};
 use super::engine::{Chore, Engine};
 use super::gather::Failure;
-use super::io::ControlAnswer;
+use super::io::{ControlAnswer, Output};
 use super::monitor::{Answers, Progress};
 use super::ports::Io;
 use super::recovery::{self, Recovery};
@@ -46,6 +46,11 @@ impl Engine {
         self.view.tunables = answers.tunables;
         self.view.nodemap = answers.nodemap;
         self.view.takes_capabilities(answers.capabilities);
+        if self.view.flags(self.view.pnn).is_none() {
+            let reason = format!("the node map does not have node {}", self.view.pnn);
+            io.push(Output::Exit { reason });
+            return;
+        }
         self.ban_misbehaving(io);
         if !self.view.can_lead() && self.leadership.is_ours() {
             self.step_down(io);

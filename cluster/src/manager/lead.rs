@@ -19,6 +19,10 @@ use super::view::seconds;
 impl Engine {
     /// Broadcasts, listens in vain, counts votes.
     pub(super) fn run_leader_timers(&mut self, io: &mut Io<'_>) {
+        if self.lock.poll_timeout() <= io.now {
+            self.lock.release(io);
+            self.on_lock_refused(io);
+        }
         if self.leadership.silence_due(io.now) {
             self.on_silence(io);
         }
@@ -261,13 +265,15 @@ impl Engine {
         let (effect, took) = self.lock.handle(io, event);
         match effect {
             LockEffect::Won => self.on_race_won(io, took),
-            LockEffect::NotWon => {
-                self.step_election(io, Event::NotWon, None);
-                self.leadership.be_patient(io.now);
-            }
+            LockEffect::NotWon => self.on_lock_refused(io),
             LockEffect::Deposed => self.on_deposed(io),
             LockEffect::None | LockEffect::Start | LockEffect::Stop => {}
         }
+    }
+
+    fn on_lock_refused(&mut self, io: &mut Io<'_>) {
+        self.step_election(io, Event::NotWon, None);
+        self.leadership.be_patient(io.now);
     }
 
     fn on_race_won(&mut self, io: &mut Io<'_>, took: Duration) {
@@ -279,7 +285,7 @@ impl Engine {
             self.step_election(io, Event::Won, None);
         } else {
             self.lock.release(io);
-            self.step_election(io, Event::NotWon, None);
+            self.on_lock_refused(io);
         }
     }
 

@@ -16,6 +16,7 @@
 //! Each machine is a file with `State`, `Event` and one function that makes the transition; it
 //! knows nothing of the others. The engine carries effects from one to the next.
 
+mod census;
 mod cluster_lock;
 mod consistency;
 mod culprit;

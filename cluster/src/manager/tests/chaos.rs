@@ -9,9 +9,9 @@ use wire::types::{DbFlags, NodeFlags, RecoveryMode};
 
 use super::recoveries::STEPS;
 use super::sim::{Action, Sim, Trap};
-use crate::manager::Input;
 use crate::manager::ports::Rng;
 use crate::manager::requests::SRVIDS;
+use crate::manager::{Input, Outputs};
 
 fn pick(rng: &mut Rng, below: usize) -> usize {
     (rng.next_u64() % below as u64) as usize
@@ -144,5 +144,23 @@ fn nonsense_in_messages_does_no_harm() {
         sim.run_seconds(120);
         heal(&mut sim);
         sim.run_until_healthy();
+    }
+}
+
+#[test]
+fn a_recording_replays() {
+    let mut rng = Rng::new(11);
+    let mut sim = Sim::new(3, true);
+    for _ in 0..40 {
+        one_fault(&mut sim, &mut rng);
+        sim.run(Duration::from_millis(rng.next_u64() % 5000));
+    }
+    heal(&mut sim);
+    let (mut manager, _) = Sim::start(Pnn(0), true, sim.started, sim.nodes[0].life);
+    assert!(sim.recording.len() > 500);
+    for (time, input, expected) in sim.recording {
+        let mut out = Outputs::new();
+        manager.handle(time, input, &mut out);
+        assert_eq!(out, expected);
     }
 }

@@ -327,3 +327,13 @@ fn every_node_answers_disable_recoveries() {
     assert_eq!(sim.nodes[2].daemon.recoveries, recoveries);
     sim.run_until_healthy();
 }
+
+#[test]
+fn a_helper_that_never_answers_is_ended() {
+    let mut sim = Sim::new(1, true);
+    sim.lock_is_deaf = true;
+    sim.run_seconds(100);
+    assert_eq!(sim.leaders(), [0usize; 0]);
+    sim.lock_is_deaf = false;
+    sim.run_until_healthy();
+}

@@ -54,7 +54,7 @@ pub(super) struct Node {
     /// Answers nothing, but its connections stand.
     pub(super) hung: bool,
     manager: Manager,
-    life: u32,
+    pub(super) life: u32,
     srvids: BTreeSet<Srvid>,
     lock_attempt: u32,
     /// Whom its last LEADER broadcast named, and when.
@@ -82,6 +82,8 @@ pub(super) struct Sim {
     sequence: u64,
     with_lock: bool,
     pub(super) lock_holder: Option<usize>,
+    /// The helper hangs.
+    pub(super) lock_is_deaf: bool,
     pub(super) trap: Option<Trap>,
     /// How often the trap snapped.
     pub(super) trapped: u32,
@@ -90,6 +92,9 @@ pub(super) struct Sim {
     /// Every control sent: from, to, which.
     pub(super) controls: Vec<(usize, usize, Opcode)>,
     pub(super) messages: Vec<(usize, Message)>,
+    /// All that node 0's manager was told and wanted, from its last start, and when that was.
+    pub(super) started: Time,
+    pub(super) recording: Vec<(Time, Input, Outputs)>,
 }
 
 impl Sim {
@@ -115,11 +120,14 @@ impl Sim {
             sequence: 0,
             with_lock,
             lock_holder: None,
+            lock_is_deaf: false,
             trap: None,
             trapped: 0,
             slow: None,
             controls: Vec::new(),
             messages: Vec::new(),
+            started: Time::ZERO,
+            recording: Vec::new(),
         };
         for node in 0..count {
             sim.restart_manager(node);
@@ -127,7 +135,7 @@ impl Sim {
         sim
     }
 
-    fn start(pnn: Pnn, with_lock: bool, now: Time, life: u32) -> (Manager, Outputs) {
+    pub(super) fn start(pnn: Pnn, with_lock: bool, now: Time, life: u32) -> (Manager, Outputs) {
         let mut settings = Settings::new(pnn);
         settings.cluster_lock = with_lock.then(|| "/shared/lock".to_owned());
         settings.wall_clock = Duration::from_secs(1_700_000_000);
@@ -143,6 +151,10 @@ impl Sim {
         node.srvids.clear();
         let (pnn, life) = (node.daemon.pnn, node.life);
         let (manager, mut out) = Self::start(pnn, self.with_lock, self.now, life);
+        if n == 0 {
+            self.started = self.now;
+            self.recording.clear();
+        }
         self.nodes[n].manager = manager;
         self.carry_out(n, &mut out);
     }
@@ -184,7 +196,11 @@ impl Sim {
 
     pub(super) fn input(&mut self, n: usize, input: Input) {
         let mut out = Outputs::new();
+        let recorded = (n == 0).then(|| input.clone());
         self.nodes[n].manager.handle(self.now, input, &mut out);
+        if let Some(input) = recorded {
+            self.recording.push((self.now, input, out.clone()));
+        }
         self.carry_out(n, &mut out);
     }
 
@@ -381,7 +397,7 @@ impl Sim {
     }
 
     fn on_try_lock(&mut self, n: usize, attempt: u32) {
-        if !self.nodes[n].up || self.nodes[n].lock_attempt != attempt {
+        if !self.nodes[n].up || self.nodes[n].lock_attempt != attempt || self.lock_is_deaf {
             return;
         }
         let event = match self.lock_holder {
