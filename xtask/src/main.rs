@@ -1,2 +1,112 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`.
+//!
+//! This package stands on nothing that has to be installed first (no libtdb, no bindgen), because
+//! it is what installs it.
+#![forbid(unsafe_code)]
+
+mod ci;
+mod compat;
+mod demo;
+mod package;
+mod setup;
+mod step;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what is needed to build, and by default to run the tests and the demo too.
+    Setup {
+        /// Only what is needed to build.
+        #[arg(long, conflicts_with_all = ["test", "demo"])]
+        build: bool,
+        /// What is needed to build and to test.
+        #[arg(long)]
+        test: bool,
+        /// What is needed to build and for the demo.
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Build, and lay out below a directory what a package would install.
+    Install {
+        /// The directory.
+        #[arg(long)]
+        root: PathBuf,
+        /// Build without optimization.
+        #[arg(long)]
+        debug: bool,
+    },
+    /// Run all tests; those with a real Samba need root.
+    Test {
+        /// Leave out the tests with a real Samba.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Show a cluster of three nodes with smbd on each; without root, ctdbd alone.
+    Demo {
+        /// End after the demonstration instead of staying until Ctrl-C.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check what no other tool checks: licences, borders of the crates, sizes, words.
+    Tidy,
+    /// Write COMPAT.md: what of upstream is there.
+    Compat {
+        /// Only say whether it is current.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Everything that has to pass before a change goes in.
+    Ci,
+}
+
+fn main() -> Result<ExitCode> {
+    step::enter_project()?;
+    let well = match Cli::parse().command {
+        Command::Setup {
+            build,
+            test: _,
+            demo: _,
+        } => {
+            let purpose = if build {
+                setup::Purpose::Build
+            } else {
+                setup::Purpose::Run
+            };
+            setup::run(purpose)?
+        }
+        Command::Install { root, debug } => package::install(&root, debug).map(|()| true)?,
+        Command::Test { quick } => test::run(quick)?,
+        Command::Demo { once } => demo::run(once)?,
+        Command::Tidy => tidy::run()?,
+        Command::Compat { check } => compat::run(check)?,
+        Command::Ci => ci::run()?,
+    };
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The names of all commands, for the check that documents speak of no others.
+fn command_names() -> Vec<String> {
+    let cli = <Cli as clap::CommandFactory>::command();
+    cli.get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect()
+}

@@ -16,7 +16,7 @@ const REQ_TUNNEL: u32 = 10;
 const CURRENT_NODE: u32 = 0xF000_0001;
 const SET_VNNMAP: u32 = 6;
 const DB_ATTACH: u32 = 18;
-const UPDATE_RECORD: u32 = 82;
+const UPDATE_RECORD: u32 = 63;
 const TRANS3_COMMIT: u32 = 119;
 const REQID: u32 = 77;
 

@@ -1,0 +1,94 @@
+//! The page: a summary first, then a table for each kind of thing.
+
+use std::fmt::Write;
+
+use super::coverage::{Coverage, Line};
+
+/// The page as it grows.
+#[derive(Default)]
+pub(super) struct Page {
+    summary: String,
+    tables: String,
+}
+
+impl Page {
+    /// A table of what is written down as it is.
+    pub(super) fn section(&mut self, title: &str, about: &str, lines: &[Line]) {
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|(name, known)| ((*name).to_owned(), *known))
+            .collect();
+        self.add(title, about, &lines);
+    }
+
+    /// A table, and its line of the summary.
+    pub(super) fn add(&mut self, title: &str, about: &str, lines: &[(String, Coverage)]) {
+        let count = |of: fn(&Coverage) -> bool| lines.iter().filter(|(_, known)| of(known)).count();
+        let live = count(|known| !matches!(known, Coverage::Retired));
+        let tested = count(|known| matches!(known, Coverage::Tested(_)));
+        let there = tested + count(|known| matches!(known, Coverage::There(_)));
+        put(
+            &mut self.summary,
+            &format!("| {title} | {live} | {there} | {tested} |\n"),
+        );
+        put(
+            &mut self.tables,
+            &format!("\n## {title}\n\n{about}\n\n| | there | tested by, or why not |\n"),
+        );
+        put(&mut self.tables, "|---|---|---|\n");
+        for (name, known) in lines {
+            let (there, why) = known.words();
+            put(&mut self.tables, &format!("| {name} | {there} | {why} |\n"));
+        }
+    }
+
+    /// The whole text.
+    pub(super) fn finish(self) -> String {
+        format!(
+            "# What is there\n\nMade by `cargo xtask compat` of the tables in the code; do not edit. \
+             What upstream itself has\nretired is listed, but not counted.\n\n\
+             | | upstream has | there | tested |\n|---|---|---|---|\n{}{}",
+            self.summary, self.tables
+        )
+    }
+}
+
+impl Coverage {
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Tested(by) => ("yes", by),
+            Self::There(why) => (
+                "yes",
+                if why.is_empty() {
+                    "no test of its own"
+                } else {
+                    why
+                },
+            ),
+            Self::NotYet(why) => ("no", if why.is_empty() { "not yet" } else { why }),
+            Self::Retired => ("retired", "by upstream"),
+        }
+    }
+}
+
+fn put(text: &mut String, line: &str) {
+    text.write_str(line).expect("a String takes any text");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_retired_is_not_counted() {
+        let mut page = Page::default();
+        let lines = [
+            ("a", Coverage::Tested("x")),
+            ("b", Coverage::There("")),
+            ("c", Coverage::NotYet("")),
+            ("d", Coverage::Retired),
+        ];
+        page.section("Things", "About.", &lines);
+        assert!(page.finish().contains("| Things | 3 | 2 | 1 |"));
+    }
+}
