@@ -142,10 +142,10 @@ impl Incoming {
     /// is impossible; there is no way to go on after either.
     pub async fn next(&mut self) -> Result<Bytes> {
         loop {
-            if let Some(length) = frame_length(&self.buffer)? {
-                if self.buffer.len() >= length {
-                    return Ok(self.buffer.split_to(length).freeze());
-                }
+            if let Some(length) = frame_length(&self.buffer)?
+                && self.buffer.len() >= length
+            {
+                return Ok(self.buffer.split_to(length).freeze());
             }
             // grows with what has arrived, not with what a length field promises
             self.buffer.reserve(READ_CHUNK);

@@ -1,5 +1,6 @@
 //! The client against the C daemon of Debian's package: one node in test mode, in namespaces of its
 //! own. Skipped where there is none.
+#![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

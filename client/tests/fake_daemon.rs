@@ -1,4 +1,5 @@
 //! The client against a daemon that does what the test says, over a socket pair.
+#![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::time::Duration;
 

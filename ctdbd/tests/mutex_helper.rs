@@ -1,5 +1,6 @@
 //! `ctdb_mutex_fcntl_helper` as ctdbd and upstream's own tests (`cluster_mutex_00?.sh`) use it, alone
 //! and against the C helper.
+#![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;

@@ -23,8 +23,11 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
-            eprintln!("{PROGRAM}: {error:#}");
+            if tracing::dispatcher::has_been_set() {
+                tracing::error!("{error:#}");
+            } else {
+                eprintln!("{PROGRAM}: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }
