@@ -1,5 +1,5 @@
 //! The client against the C daemon of Debian's package: one node in test mode, in namespaces of its
-//! own. Skipped where there is none.
+//! own. Skipped where there is none. `CTDBD=PATH` names another daemon, ours for example.
 #![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,6 @@ use wire::control::{
 use wire::packet::ControlFlags;
 use wire::types::{DbFlags, LMASTER_ANY, NodeFlags, PullDbExt, RunState, TransDb};
 
-const CTDBD: &str = "/usr/sbin/ctdbd";
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Ends with its standard input, and everything in its namespaces with it.
@@ -35,7 +34,7 @@ cat > "$CTDB_BASE"/ctdb.conf <<E
 	persistent database directory = $CTDB_BASE/var/persistent
 	state database directory = $CTDB_BASE/var/state
 E
-/usr/sbin/ctdbd < /dev/null
+"$CTDBD" < /dev/null
 for _ in $(seq 300); do
 	ctdb runstate RUNNING > /dev/null 2>&1 && break
 	sleep 0.1
@@ -57,14 +56,16 @@ impl Daemon {
             use std::os::unix::fs::MetadataExt;
             process.uid() == 0
         });
-        if !root || !Path::new(CTDBD).exists() {
-            println!("skipped: needs root and {CTDBD}");
+        let ctdbd = std::env::var("CTDBD").unwrap_or_else(|_| "/usr/sbin/ctdbd".into());
+        if !root || !Path::new(&ctdbd).exists() {
+            println!("skipped: needs root and {ctdbd}");
             return None;
         }
         let base = tempfile::tempdir().unwrap();
         let mut process = Command::new("unshare")
             .args(["-m", "-n", "-p", "--fork", "--kill-child", "--mount-proc"])
             .args(["sh", "-c", SCRIPT])
+            .env("CTDBD", ctdbd)
             .env("CTDB_TEST_MODE", "yes")
             .env("CTDB_BASE", base.path())
             .env("CTDB_SOCKET", base.path().join("run/ctdbd.socket"))
@@ -114,6 +115,7 @@ async fn everything_works_with_the_c_daemon() {
     tunnels(&one, &two).await;
     databases(&one, daemon.base.path()).await;
     records(&one).await;
+    kinds_of_access(&one).await;
     the_end(daemon, &one).await;
 }
 
@@ -276,6 +278,9 @@ async fn databases(client: &Client, base: &Path) {
             .unwrap();
         assert_eq!(back.reply, name);
     }
+}
+
+async fn kinds_of_access(client: &Client) {
     let readonly = client
         .attach("ro.tdb", DbFlags::READONLY | DbFlags::STICKY, LIMIT)
         .await
