@@ -1,14 +1,19 @@
 //! The local copies of the databases: one `tdb_context` for each, the only one in this process.
+//!
+//! Nothing here waits for another process for long. A lock that somebody holds is a job for a worker process
+//! ([`crate::workers`]), which then holds it for us, and the chain or the database is *marked* meanwhile.
+
+mod opening;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use database::store::{Lock, Opened, Store, StoreError, Stored};
 use tdb::{Flags, OpenOptions, StoreMode, Tdb};
-use tracing::warn;
+use tracing::{error, info};
 use wire::coding::Encode;
 use wire::types::{DbFlags, RecordHeader};
 use wire::{DbId, Pnn};
@@ -32,29 +37,42 @@ pub struct Settings {
     pub mutexes: bool,
 }
 
-/// How long to wait for another process to close a volatile file before giving up.
-const HOLDER_WAIT: Duration = Duration::from_secs(20);
+/// How often, and at what distance, a record that somebody is just writing is tried again: a commit holds its locks
+/// while it syncs.
+const TRIES: u32 = 200;
+const BETWEEN_TRIES: Duration = Duration::from_micros(500);
+
+/// One attached database.
+struct Attached {
+    name: String,
+    tdb: Tdb,
+    /// A worker holds all of it for us.
+    marked: bool,
+}
 
 /// The attached databases.
 pub struct TdbStore {
     settings: Settings,
-    databases: BTreeMap<DbId, (String, Tdb)>,
-    /// Persistent databases that may not be trusted, by name, with the reason.
+    databases: BTreeMap<DbId, Attached>,
+    /// Persistent databases that may not be trusted: reason by name, both without a NUL, as upstream has it.
     health: Tdb,
 }
 
 impl TdbStore {
-    /// Opens the record of unhealthy databases. Before the runtime starts: libtdb forks to find out about mutexes.
+    /// Opens the record of unhealthy databases, and waits for processes that an earlier daemon has left behind to close
+    /// its volatile databases. Before the runtime starts: libtdb forks to find out about mutexes.
     ///
     /// # Errors
-    /// If that file cannot be used.
+    /// If the record cannot be used, or a process does not close a database: its number is in the text.
     pub fn new(mut settings: Settings) -> anyhow::Result<Self> {
         settings.mutexes = settings.mutexes && tdb::mutexes_supported();
+        settings.wait_for_leftovers()?;
         let path = settings
             .state_dir
             .join(format!("persistent_health.tdb.{}", settings.pnn));
         let options = OpenOptions {
             flags: Flags::DISALLOW_NESTING,
+            create: true,
             ..OpenOptions::default()
         };
         let health = Tdb::open(&path, &options).context("the record of unhealthy databases")?;
@@ -68,57 +86,90 @@ impl TdbStore {
         })
     }
 
-    fn tdb(&self, db: DbId) -> Result<&Tdb, StoreError> {
-        self.databases
-            .get(&db)
-            .map(|(_, tdb)| tdb)
-            .ok_or(StoreError::Unknown(db))
+    fn attached(&self, db: DbId) -> Result<&Attached, StoreError> {
+        self.databases.get(&db).ok_or(StoreError::Unknown(db))
     }
 
-    /// Open flags by kind (`ctdb_db_tdb_flags`, 4.17.12).
-    fn flags(&self, kind: DbFlags) -> Flags {
-        let scratch = Flags::NOSYNC | Flags::CLEAR_IF_FIRST | Flags::INCOMPATIBLE_HASH;
-        let own = if kind.contains(DbFlags::PERSISTENT) {
-            Flags::empty()
-        } else if self.settings.mutexes && !kind.contains(DbFlags::REPLICATED) {
-            scratch | Flags::MUTEX_LOCKING
-        } else {
-            scratch
-        };
-        own | Flags::DISALLOW_NESTING
+    fn tdb(&self, db: DbId) -> Result<&Tdb, StoreError> {
+        self.attached(db).map(|attached| &attached.tdb)
+    }
+
+    fn health_of(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let reason = self.health.fetch(name.as_bytes()).map_err(failed)?;
+        let reason = reason.filter(|reason| !reason.is_empty());
+        Ok(reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()))
+    }
+
+    /// Does something with a record, under a lock of its chain that is there already or taken for the moment. libtdb
+    /// itself would wait for the chain without end.
+    fn with_chain<R>(
+        &self,
+        db: DbId,
+        key: &[u8],
+        work: impl FnOnce(&Tdb) -> tdb::Result<R>,
+    ) -> Result<R, StoreError> {
+        let tdb = self.tdb(db)?;
+        for _ in 0..TRIES {
+            if tdb.try_lock_chain(key).map_err(failed)? {
+                let result = work(tdb);
+                tdb.unlock_chain(key).map_err(failed)?;
+                return result.map_err(failed);
+            }
+            std::thread::sleep(BETWEEN_TRIES);
+        }
+        let path = tdb.path().display();
+        let text = format!("{path}: a record is locked by another process");
+        Err(StoreError::Failed(text))
+    }
+
+    /// Does something to a frozen database, whose locks a worker holds for us. libtdb refuses transactions under a mark,
+    /// so that is lifted meanwhile.
+    fn without_locks(
+        &self,
+        db: DbId,
+        work: impl FnOnce(&Tdb) -> tdb::Result<()>,
+    ) -> Result<(), StoreError> {
+        let Attached { tdb, marked, .. } = self.attached(db)?;
+        if *marked {
+            tdb.unmark_all().map_err(failed)?;
+        }
+        let done = tdb.without_locks(work).and_then(|done| done);
+        if *marked {
+            tdb.mark_all().map_err(failed)?;
+        }
+        done.map_err(failed)
+    }
+
+    /// Does what can only fail by a mistake in this program.
+    fn report(&self, db: DbId, work: impl FnOnce(&Tdb) -> tdb::Result<()>) {
+        if let Ok(tdb) = self.tdb(db)
+            && let Err(error) = work(tdb)
+        {
+            error!(%error, "a lock is not as it should be");
+        }
     }
 }
 
 impl Store for TdbStore {
     fn open(&mut self, db: DbId, name: &str, kind: DbFlags) -> Result<Opened, StoreError> {
+        if self.databases.contains_key(&db) {
+            return Err(StoreError::Failed(format!("{name} is attached already")));
+        }
         let persistent = kind.contains(DbFlags::PERSISTENT);
-        let folder = if persistent {
-            &self.settings.persistent_dir
-        } else {
-            &self.settings.volatile_dir
-        };
-        let path = folder.join(format!("{name}.{}", self.settings.pnn));
-        let flags = self.flags(kind);
-        if flags.contains(Flags::CLEAR_IF_FIRST) {
-            wait_for_others(&path)?;
+        if persistent && let Some(reason) = self.health_of(name)? {
+            let text = format!("tdb {name} is marked as unhealthy: {reason}");
+            error!("{text}");
+            return Err(StoreError::Failed(text));
         }
-        let options = OpenOptions {
-            hash_size: self.settings.hash_size,
-            flags,
-            ..OpenOptions::default()
-        };
-        let tdb = Tdb::open(&path, &options).map_err(failed)?;
-        if persistent {
-            // a damaged file is for people to look at: it is neither used nor wiped
-            tdb.check().map_err(failed)?;
-        }
-        tdb.set_max_dead(self.settings.max_dead);
+        let tdb = self.settings.open(name, kind)?;
         let opened = Opened {
-            path: path.display().to_string(),
+            path: tdb.path().display().to_string(),
             open_flags: tdb.flags().bits(),
-            hash_size: self.settings.hash_size,
+            hash_size: tdb.hash_size(),
         };
-        self.databases.insert(db, (name.to_owned(), tdb));
+        let name = name.to_owned();
+        let marked = false;
+        self.databases.insert(db, Attached { name, tdb, marked });
         Ok(opened)
     }
 
@@ -151,7 +202,8 @@ impl Store for TdbStore {
                 data: data.to_vec(),
             })
         };
-        Ok(self.tdb(db)?.parse(key, split).map_err(failed)?.flatten())
+        let stored = self.with_chain(db, key, |tdb| tdb.parse(key, split))?;
+        Ok(stored.flatten())
     }
 
     fn store(
@@ -161,21 +213,29 @@ impl Store for TdbStore {
         header: &RecordHeader,
         data: &[u8],
     ) -> Result<(), StoreError> {
-        self.tdb(db)?
-            .storev(key, &[&header.to_bytes(), data], StoreMode::Replace)
-            .map_err(failed)
+        let header = header.to_bytes();
+        self.with_chain(db, key, |tdb| {
+            tdb.storev(key, &[&header, data], StoreMode::Replace)
+        })
     }
 
     fn delete(&mut self, db: DbId, key: &[u8]) -> Result<(), StoreError> {
-        self.tdb(db)?.delete(key).map(drop).map_err(failed)
+        self.with_chain(db, key, |tdb| tdb.delete(key).map(drop))
     }
 
     fn mark_all(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.tdb(db)?.mark_all().map_err(failed)
+        let attached = self.databases.get_mut(&db);
+        let attached = attached.ok_or(StoreError::Unknown(db))?;
+        attached.tdb.mark_all().map_err(failed)?;
+        attached.marked = true;
+        Ok(())
     }
 
     fn unmark_all(&mut self, db: DbId) {
         self.report(db, Tdb::unmark_all);
+        if let Some(attached) = self.databases.get_mut(&db) {
+            attached.marked = false;
+        }
     }
 
     fn begin(&mut self, db: DbId) -> Result<(), StoreError> {
@@ -219,73 +279,30 @@ impl Store for TdbStore {
     }
 
     fn unhealthy_reason(&mut self, db: DbId) -> Option<String> {
-        let (name, _) = self.databases.get(&db)?;
-        let reason = self.health.fetch(name.as_bytes()).ok()??;
-        (!reason.is_empty()).then(|| String::from_utf8_lossy(&reason).into_owned())
+        let name = &self.databases.get(&db)?.name;
+        // a record of health that cannot be read speaks for nobody's health
+        self.health_of(name)
+            .unwrap_or_else(|error| Some(error.to_string()))
     }
 
     fn set_unhealthy(&mut self, db: DbId, reason: Option<&str>) -> Result<(), StoreError> {
-        let Some((name, _)) = self.databases.get(&db) else {
-            return Err(StoreError::Unknown(db));
-        };
+        let name = &self.attached(db)?.name;
         let key = name.as_bytes();
         match reason {
-            Some(reason) => self
-                .health
-                .store(key, reason.as_bytes(), StoreMode::Replace),
-            None => self.health.delete(key).map(drop),
+            Some(reason) => {
+                error!(db = name, reason, "Updated db health");
+                self.health
+                    .store(key, reason.as_bytes(), StoreMode::Replace)
+            }
+            None => {
+                info!(db = name, "Updated db health: OK");
+                self.health.delete(key).map(drop)
+            }
         }
         .map_err(failed)
     }
 }
 
-impl TdbStore {
-    /// Does something to a frozen database, whose locks a worker holds for us.
-    fn without_locks(
-        &self,
-        db: DbId,
-        work: impl FnOnce(&Tdb) -> tdb::Result<()>,
-    ) -> Result<(), StoreError> {
-        self.tdb(db)?
-            .without_locks(work)
-            .and_then(|done| done)
-            .map_err(failed)
-    }
-
-    /// Does what can only fail by a mistake in this program.
-    fn report(&self, db: DbId, work: impl FnOnce(&Tdb) -> tdb::Result<()>) {
-        if let Ok(tdb) = self.tdb(db)
-            && let Err(error) = work(tdb)
-        {
-            tracing::error!(%error, "a lock is not as it should be");
-        }
-    }
-}
-
 fn failed(error: tdb::Error) -> StoreError {
     StoreError::Failed(error.to_string())
-}
-
-/// A volatile file that another process still has open would not be cleared, and its records belong to no generation.
-/// Such a process (a stopped smbd) is waited for, and then named; its file is never truncated under it.
-fn wait_for_others(path: &Path) -> Result<(), StoreError> {
-    let start = Instant::now();
-    let mut told = false;
-    loop {
-        let holder = tdb::active_holder(path)
-            .map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))?;
-        let Some(pid) = holder else { return Ok(()) };
-        if start.elapsed() > HOLDER_WAIT {
-            let text = format!(
-                "{} is still open in process {pid}: end that process",
-                path.display()
-            );
-            return Err(StoreError::Failed(text));
-        }
-        if !told {
-            warn!(file = %path.display(), pid, "waiting for a process to close a volatile database");
-            told = true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -45,6 +45,9 @@ pub struct DatabaseFile {
     pub hash_size: u32,
 }
 
+/// Keys with what is stored under them: header and value.
+pub type Records = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Names a job. The caller chooses it, and never uses one twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
@@ -98,7 +101,7 @@ pub enum Event {
         reason: String,
     },
     /// Keys and values (header in front) of a traverse; each such event costs one [`Pool::credit`].
-    Records(Vec<(Vec<u8>, Vec<u8>)>),
+    Records(Records),
     /// The traverse is over; all its records were delivered before.
     Traversed {
         /// How many records there were.

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::Pnn;
 use wire::coding::{Decode, DecodeError, Encode, Reader, put_length};
 
-use super::Job;
+use super::{Job, Records};
 
 /// The longest frame, in bytes: a marshall buffer as large as a packet may be, and room for what is around it.
 pub const MAX_FRAME: usize = (1 << 30) + (64 << 10);
@@ -56,7 +56,7 @@ pub enum Reply {
         reason: String,
     },
     /// Some keys and values.
-    Records(Vec<(Vec<u8>, Vec<u8>)>),
+    Records(Records),
     /// The traverse is over.
     Traversed {
         /// How many records were sent.
@@ -277,7 +277,7 @@ impl Decode for Reply {
     }
 }
 
-fn records(r: &mut Reader<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DecodeError> {
+fn records(r: &mut Reader<'_>) -> Result<Records, DecodeError> {
     let count = r.count(8)?;
     (0..count)
         .map(|_| Ok((r.counted()?.to_vec(), r.counted()?.to_vec())))

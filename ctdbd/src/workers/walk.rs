@@ -13,6 +13,7 @@ use tdb::Tdb;
 use wire::Pnn;
 use wire::types::RecordHeader;
 
+use super::Records;
 use super::protocol::{Reply, Request, read_frame, write_frame};
 use super::serve::ServeError;
 
@@ -79,7 +80,7 @@ pub(super) fn walk(tdb: &Tdb, socket: &mut UnixStream, filter: Filter) -> Result
 struct Outbox<'a> {
     socket: &'a mut UnixStream,
     /// The one being filled, and its bytes.
-    batch: Vec<(Vec<u8>, Vec<u8>)>,
+    batch: Records,
     size: usize,
     /// Those that wait for a credit, with their bytes.
     waiting: VecDeque<(Reply, usize)>,

@@ -89,7 +89,12 @@ impl Rig {
     }
 
     /// Commits and returns the status.
-    pub(crate) async fn commit(&mut self, job: u64, records: &RecBuffer, replace_only: bool) -> i32 {
+    pub(crate) async fn commit(
+        &mut self,
+        job: u64,
+        records: &RecBuffer,
+        replace_only: bool,
+    ) -> i32 {
         self.start(
             job,
             Job::Commit {

@@ -1,0 +1,296 @@
+//! ctdbd's own access to the databases, together with the workers that wait for it.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ctdbd::tdb_store::{Settings, TdbStore};
+use ctdbd::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool};
+use database::store::{Lock, Opened, Store, Stored};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
+use wire::types::{DbFlags, RecordHeader};
+use wire::{DbId, Pnn};
+
+const DB: DbId = DbId(7);
+const VOLATILE: DbFlags = DbFlags::empty();
+
+fn settings(dir: &Path) -> Settings {
+    for name in ["volatile", "persistent", "state"] {
+        fs::create_dir_all(dir.join(name)).unwrap();
+    }
+    Settings {
+        pnn: Pnn(3),
+        volatile_dir: dir.join("volatile"),
+        persistent_dir: dir.join("persistent"),
+        state_dir: dir.join("state"),
+        hash_size: 101,
+        max_dead: 5,
+        mutexes: true,
+    }
+}
+
+fn header(rsn: u64) -> RecordHeader {
+    RecordHeader {
+        rsn,
+        ..RecordHeader::default()
+    }
+}
+
+/// A store with one database, and a pool that knows it.
+struct Rig {
+    pool: Pool,
+    events: UnboundedReceiver<(JobId, Event)>,
+    store: TdbStore,
+    opened: Opened,
+    dir: TempDir,
+}
+
+impl Rig {
+    fn new(kind: DbFlags) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = TdbStore::new(settings(dir.path())).unwrap();
+        let opened = store.open(DB, "test.tdb", kind).unwrap();
+        let (sender, events) = unbounded_channel();
+        let program = env!("CARGO_BIN_EXE_ctdb-database-worker").into();
+        let mut pool = Pool::new(program, sender, Limits::default());
+        pool.open(DatabaseFile {
+            db: DB,
+            name: "test.tdb".into(),
+            path: opened.path.clone().into(),
+            flags: opened.open_flags,
+            hash_size: opened.hash_size,
+        });
+        Self {
+            pool,
+            events,
+            store,
+            opened,
+            dir,
+        }
+    }
+
+    async fn locked(&mut self, job: u64, what: Job) {
+        self.pool.start(JobId(job), DB, what);
+        let next = timeout(Duration::from_secs(20), self.events.recv()).await;
+        assert_eq!(next.unwrap(), Some((JobId(job), Event::Locked)));
+    }
+
+    fn put(&mut self, key: &str, rsn: u64, value: &str) {
+        let (key, value) = (key.as_bytes(), value.as_bytes());
+        self.store.store(DB, key, &header(rsn), value).unwrap();
+    }
+
+    fn get(&mut self, key: &str) -> Option<(u64, String)> {
+        let stored = self.store.fetch(DB, key.as_bytes()).unwrap();
+        stored.map(|s| (s.header.rsn, String::from_utf8(s.data).unwrap()))
+    }
+
+    fn keys(&mut self) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut visit = |key: &[u8], _: &[u8]| {
+            keys.push(String::from_utf8_lossy(key).into_owned());
+            ControlFlow::Continue(())
+        };
+        self.store.traverse(DB, &mut visit).unwrap();
+        keys.sort();
+        keys
+    }
+}
+
+fn lock(key: &str) -> Job {
+    Job::LockRecord { key: key.into() }
+}
+
+#[test]
+fn files_have_upstreams_names_and_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TdbStore::new(settings(dir.path())).unwrap();
+    let kinds = [
+        ("a.tdb", VOLATILE, "volatile/a.tdb.3", 0x1c41),
+        ("b.tdb", DbFlags::REPLICATED, "volatile/b.tdb.3", 0x0c41),
+        ("c.tdb", DbFlags::PERSISTENT, "persistent/c.tdb.3", 0x0400),
+    ];
+    for (id, (name, kind, path, flags)) in (0..).zip(kinds) {
+        let opened = store.open(DbId(id), name, kind).unwrap();
+        assert_eq!(opened.path, dir.path().join(path).to_str().unwrap());
+        assert_eq!((opened.open_flags, opened.hash_size), (flags, 101));
+    }
+    assert!(store.open(DbId(0), "a.tdb", VOLATILE).is_err());
+    assert!(dir.path().join("state/persistent_health.tdb.3").exists());
+}
+
+#[test]
+fn records_come_and_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TdbStore::new(settings(dir.path())).unwrap();
+    assert!(store.fetch(DB, b"key").is_err());
+    store.open(DB, "test.tdb", VOLATILE).unwrap();
+    assert_eq!(store.fetch(DB, b"key"), Ok(None));
+    assert_eq!(store.try_lock(DB, b"key"), Ok(Lock::Held));
+    store.store(DB, b"key", &header(5), b"value").unwrap();
+    let stored = Stored {
+        header: header(5),
+        data: b"value".to_vec(),
+    };
+    assert_eq!(store.fetch(DB, b"key"), Ok(Some(stored)));
+    store.unlock(DB, b"key");
+    store.delete(DB, b"key").unwrap();
+    store.delete(DB, b"key").unwrap();
+    assert_eq!(store.fetch(DB, b"key"), Ok(None));
+}
+
+#[tokio::test]
+async fn a_chain_that_a_worker_holds_is_busy_until_it_is_marked() {
+    let mut rig = Rig::new(VOLATILE);
+    rig.locked(1, lock("key")).await;
+    assert_eq!(rig.store.try_lock(DB, b"key"), Ok(Lock::Busy));
+    let start = Instant::now();
+    let error = rig.store.fetch(DB, b"key").unwrap_err().to_string();
+    assert!(error.contains("locked by another process"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    rig.store.mark(DB, b"key");
+    rig.put("key", 1, "value");
+    assert_eq!(rig.get("key"), Some((1, "value".into())));
+    rig.store.unmark(DB, b"key");
+    rig.pool.release(JobId(1));
+    rig.locked(2, lock("key")).await;
+}
+
+#[tokio::test]
+async fn a_recovery_under_a_freeze() {
+    for kind in [VOLATILE, DbFlags::REPLICATED, DbFlags::PERSISTENT] {
+        let mut rig = Rig::new(kind);
+        rig.put("old", 1, "one");
+        rig.locked(1, Job::LockAll).await;
+        rig.store.begin(DB).unwrap();
+        rig.store.mark_all(DB).unwrap();
+        assert_eq!(rig.keys(), ["old"]);
+        rig.store.unmark_all(DB);
+        rig.store.wipe(DB).unwrap();
+        rig.store.mark_all(DB).unwrap();
+        rig.put("new", 2, "two");
+        // the leader is gone before it confirms; the next one starts over
+        rig.store.cancel(DB).unwrap();
+        rig.store.begin(DB).unwrap();
+        rig.store.unmark_all(DB);
+        assert_eq!(rig.keys(), ["old"]);
+        rig.store.wipe(DB).unwrap();
+        rig.put("new", 2, "two");
+        rig.store.commit(DB).unwrap();
+        rig.store.mark_all(DB).unwrap();
+        assert_eq!(rig.keys(), ["new"]);
+        rig.store.unmark_all(DB);
+        rig.pool.release(JobId(1));
+        // and other processes see it
+        rig.locked(2, lock("new")).await;
+        rig.store.mark(DB, b"new");
+        assert_eq!(rig.get("new"), Some((2, "two".into())));
+        rig.store.unmark(DB, b"new");
+    }
+}
+
+#[tokio::test]
+async fn a_volatile_file_in_use_is_not_wiped() {
+    let Rig {
+        mut pool,
+        mut events,
+        mut store,
+        opened,
+        dir,
+    } = Rig::new(VOLATILE);
+    store.store(DB, b"key", &header(1), b"value").unwrap();
+    pool.start(JobId(1), DB, lock("other"));
+    assert_eq!(events.recv().await, Some((JobId(1), Event::Locked)));
+    drop(store);
+    // the daemon is gone, but a process that has the file open is not
+    let before = fs::read(&opened.path).unwrap();
+    let waiting = std::thread::spawn({
+        let settings = settings(dir.path());
+        move || {
+            TdbStore::new(settings).map(|mut store| store.open(DB, "test.tdb", VOLATILE).map(drop))
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished());
+    assert!(fs::read(&opened.path).unwrap() == before);
+    drop(pool);
+    while !waiting.is_finished() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(waiting.join().unwrap().unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn an_attach_of_a_file_in_use_names_the_process() {
+    let mut rig = Rig::new(VOLATILE);
+    rig.locked(1, lock("key")).await;
+    rig.store.close(DB);
+    let error = rig.store.open(DB, "test.tdb", VOLATILE).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("is still open in process "), "{error}");
+    assert!(rig.dir.path().join("volatile/test.tdb.3").exists());
+}
+
+#[test]
+fn a_damaged_persistent_database_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TdbStore::new(settings(dir.path())).unwrap();
+    let path = store
+        .open(DB, "test.tdb", DbFlags::PERSISTENT)
+        .unwrap()
+        .path;
+    for n in 0..100_u32 {
+        store
+            .store(DB, &n.to_ne_bytes(), &header(1), &[7; 100])
+            .unwrap();
+    }
+    store.close(DB);
+    let whole = fs::read(&path).unwrap();
+    let mut torn = whole.clone();
+    torn[2000..6000].fill(0x55);
+    for damaged in [
+        torn,
+        b"this is no tdb".repeat(100),
+        whole[..whole.len() / 2].to_vec(),
+    ] {
+        fs::write(&path, &damaged).unwrap();
+        let result = store.open(DB, "test.tdb", DbFlags::PERSISTENT);
+        assert!(result.is_err(), "{result:?}");
+        assert!(fs::read(&path).unwrap() == damaged);
+    }
+    fs::write(&path, whole).unwrap();
+    store.open(DB, "test.tdb", DbFlags::PERSISTENT).unwrap();
+}
+
+#[test]
+fn an_unhealthy_database_is_not_attached_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TdbStore::new(settings(dir.path())).unwrap();
+    store.open(DB, "test.tdb", DbFlags::PERSISTENT).unwrap();
+    assert_eq!(store.unhealthy_reason(DB), None);
+    store.set_unhealthy(DB, Some("a failed write")).unwrap();
+    assert_eq!(store.unhealthy_reason(DB), Some("a failed write".into()));
+    store.set_unhealthy(DB, None).unwrap();
+    assert_eq!(store.unhealthy_reason(DB), None);
+    store.set_unhealthy(DB, Some("another")).unwrap();
+    drop(store);
+    let mut store = TdbStore::new(settings(dir.path())).unwrap();
+    let error = store.open(DB, "test.tdb", DbFlags::PERSISTENT).unwrap_err();
+    assert!(error.to_string().contains("unhealthy: another"), "{error}");
+}
+
+#[test]
+fn changes_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TdbStore::new(settings(dir.path())).unwrap();
+    store.open(DB, "test.tdb", VOLATILE).unwrap();
+    store.enable_seqnum(DB);
+    let before = store.seqnum(DB);
+    store.store(DB, b"key", &header(1), b"value").unwrap();
+    store.bump_seqnum(DB);
+    assert_eq!(store.seqnum(DB), before + 2);
+}
