@@ -107,6 +107,35 @@ macro_rules! controls {
             }
         }
 
+        /// A control's reply, whichever it is.
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[expect(missing_docs, reason = "the names are upstream's, TABLE says the rest")]
+        pub enum Reply { $( $name $( ($reply) )?, )* }
+
+        impl Reply {
+            /// Reads the data of a reply to such a control; bytes behind it are ignored.
+            ///
+            /// # Errors
+            /// If there is no such control any more, or the data is not its reply.
+            pub fn decode(opcode: Opcode, data: &[u8]) -> Result<Self, DecodeError> {
+                match opcode {
+                    $( Opcode::$name => {
+                        let decoded = $name::decode_reply(data)?;
+                        Ok(controls!(@make $name decoded opcode $( ($reply) )?))
+                    } )*
+                    retired => Err(DecodeError::UnknownOpcode(retired.number())),
+                }
+            }
+
+            /// Appends the reply's data.
+            pub fn encode(&self, out: &mut Vec<u8>) {
+                match self {
+                    $( $( Self::$name(bind!($reply, reply)) => reply.encode(out), )? )*
+                    _ => {}
+                }
+            }
+        }
+
         $(
             #[doc = concat!("CTDB_CONTROL_", $upstream, ".")]
             #[derive(Debug, Clone, Copy)]

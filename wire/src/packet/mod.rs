@@ -80,6 +80,19 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// The size of C's structure for it with one byte of data, which no ctdbd's packet falls short
+    /// of (`ctdbd_allocate_pkt`, 4.17.12).
+    fn least_size(&self) -> usize {
+        match self {
+            Self::ReqDmaster(_) | Self::ReplyDmaster(_) | Self::ReqControl(_) => 64,
+            Self::ReqCall(_) => 60,
+            Self::ReqTunnel(_) => 56,
+            Self::ReqMessage(_) | Self::ReplyControl(_) => 48,
+            Self::ReplyCall(_) | Self::ReplyError(_) => 44,
+            Self::ReqKeepalive(_) => 40,
+        }
+    }
+
     fn decode(operation: Operation, r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(match operation {
             Operation::ReqCall => Self::ReqCall(ReqCall::decode(r)?),
@@ -134,14 +147,18 @@ impl<'a> Packet<'a> {
         Ok(Self { header, body })
     }
 
-    /// Appends the packet, with zeros up to a multiple of 8, as nodes must send it.
+    /// Appends the packet, with zeros up to a multiple of 8, as a ctdbd must send it.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        self.encode_to(out, ALIGNMENT);
+        self.encode_with(out, |length| {
+            length
+                .max(self.body.least_size())
+                .next_multiple_of(ALIGNMENT)
+        });
     }
 
     /// Appends the packet without padding, as smbd sends it to its own daemon.
     pub fn encode_unpadded(&self, out: &mut Vec<u8>) {
-        self.encode_to(out, 1);
+        self.encode_with(out, |length| length);
     }
 
     /// The packet's bytes alone, padded.
@@ -151,7 +168,7 @@ impl<'a> Packet<'a> {
         out
     }
 
-    fn encode_to(&self, out: &mut Vec<u8>, alignment: usize) {
+    fn encode_with(&self, out: &mut Vec<u8>, padded: impl Fn(usize) -> usize) {
         let start = out.len();
         header::put(
             out,
@@ -161,7 +178,7 @@ impl<'a> Packet<'a> {
             },
         );
         each!(&self.body, inner => inner.encode(out));
-        let length = (out.len() - start).next_multiple_of(alignment);
+        let length = padded(out.len() - start);
         out.resize(start + length, 0);
         header::set_length(&mut out[start..]);
     }

@@ -15,9 +15,11 @@ const INET6: u16 = 10;
 /// An address with a port.
 ///
 /// ```text
-/// IPv4: family u16, port (network order), 4 bytes address, 20 bytes zero
+/// IPv4: family u16, port (network order), 4 bytes address, 20 bytes that say nothing
 /// IPv6: family u16, port (network order), flow u32, 16 bytes address, scope u32
 /// ```
+///
+/// smbd sends whatever was in its memory behind an IPv4 address, so those bytes are not looked at.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

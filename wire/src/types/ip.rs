@@ -71,13 +71,14 @@ wire_struct! {
         pub ifaces: Vec<Iface>,
     }
 
-    /// A TCP connection: 56 bytes.
+    /// A TCP connection: 56 bytes. In TCP_CLIENT and TCP_ADD the client is `src` (seen from smbd);
+    /// killing and tickling code in C names the same bytes the other way round.
     #[derive(Copy, Eq, PartialOrd, Ord, Hash)]
     pub struct Connection {
-        /// The server's end, which is C's `src`.
-        pub server: SockAddr,
-        /// The client's end, which is C's `dst`.
-        pub client: SockAddr,
+        /// One end.
+        pub src: SockAddr,
+        /// The other end.
+        pub dst: SockAddr,
     }
 
     /// A count and the connections.
