@@ -16,6 +16,7 @@
 //! * [`message`]: the payloads of the messages, by [`Srvid`];
 //! * [`types`]: what travels inside (node maps, records, statistics, addresses, ...);
 //! * [`tunables`]: the tunables with their wire order, names and defaults;
+//! * [`Time`]: instants as the crates without a clock are told them;
 //! * [`coding`]: the bounded cursor and the two traits everything above implements.
 //!
 //! Numbers are in host byte order and the structures are those of a 64-bit Linux build, padding

@@ -110,6 +110,7 @@ macro_rules! controls {
         /// A control's reply, whichever it is.
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[expect(missing_docs, reason = "the names are upstream's, TABLE says the rest")]
+        #[expect(clippy::large_enum_variant, reason = "read one at a time, never kept in numbers")]
         pub enum Reply { $( $name $( ($reply) )?, )* }
 
         impl Reply {

@@ -139,7 +139,7 @@ impl LatencyCounter {
     }
 }
 
-/// GET_STAT_HISTORY: count, 4 bytes of padding, statistics.
+/// GET_STAT_HISTORY: count, 4 bytes of padding, statistics. C always sends 100, unused ones zero.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StatisticsList {
     /// The newest first.
