@@ -170,7 +170,7 @@ fn check_ok(node: &Node, wanted: usize) -> Result<()> {
 }
 
 /// `pnn:0 192.0.2.10       OK (THIS NODE)`: flags stand after the address.
-fn is_ok(line: &str) -> bool {
+pub(crate) fn is_ok(line: &str) -> bool {
     line.split_whitespace().nth(2) == Some("OK")
 }
 

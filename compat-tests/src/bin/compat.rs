@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use compat_tests::cluster::{Cluster, Spec};
-use compat_tests::demo;
 use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::{self, Section, compare};
+use compat_tests::{demo, loopback};
 
 /// Tests against real peers: smbd, the C `ctdb` tool, C ctdbd as a neighbour.
 #[derive(Debug, Parser)]
@@ -41,6 +41,15 @@ enum What {
     Demo {
         #[command(flatten)]
         nodes: Nodes,
+        /// End after the demonstration.
+        #[arg(long)]
+        once: bool,
+    },
+    /// The same without root: ctdbd alone, in its test mode, on loopback addresses.
+    Loopback {
+        /// The package root.
+        #[arg(long)]
+        root: PathBuf,
         /// End after the demonstration.
         #[arg(long)]
         once: bool,
@@ -117,6 +126,9 @@ impl Nodes {
 
 fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
+    if let What::Loopback { root, once } = &cli.what {
+        return loopback::run(root, 3, *once);
+    }
     if !host::is_inside() {
         return host::run_inside();
     }
@@ -136,6 +148,7 @@ fn main() -> Result<ExitCode> {
             shown?;
             true
         }
+        What::Loopback { .. } => false,
     };
     Ok(if held {
         ExitCode::SUCCESS
