@@ -171,7 +171,7 @@ pub(crate) fn buffer<'a>(records: impl IntoIterator<Item = (&'a str, u64, &'a st
 }
 
 /// Process ids of the workers of databases in this folder; dead ones that nobody waited for have no command line, but
-/// count among [`zombies`].
+/// are zombies.
 pub(crate) fn workers(dir: &Path) -> Vec<i32> {
     let dir = dir.to_str().unwrap();
     let is_worker = |pid: &i32| {
@@ -182,15 +182,7 @@ pub(crate) fn workers(dir: &Path) -> Vec<i32> {
     processes().filter(is_worker).collect()
 }
 
-/// Children of this process that are dead and were not waited for.
-#[expect(dead_code, reason = "not every test file asks")]
-pub(crate) fn zombies() -> usize {
-    let own = format!(") Z {} ", std::process::id());
-    let stat = |pid| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    processes().filter(|pid| stat(*pid).contains(&own)).count()
-}
-
-fn processes() -> impl Iterator<Item = i32> {
+pub(crate) fn processes() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").unwrap();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
