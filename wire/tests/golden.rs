@@ -3,42 +3,47 @@
 //! `golden/*.hex` has one sample of each kind: a comment that says who sent it, a title, and the
 //! bytes. The title names the operation, and the control or message address if there is one.
 
-use std::path::Path;
-
 use wire::control::{Opcode, Reply, Request, TABLE};
 use wire::message::Message;
 use wire::packet::{Body, Packet};
 use wire::types::{DbStatistics, HOT_KEYS};
 
 struct Sample {
-    file: String,
+    file: &'static str,
     title: String,
     bytes: Vec<u8>,
 }
 
-fn samples() -> Vec<Sample> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut samples = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.unwrap().path();
-        let file = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).unwrap();
-        samples.extend(text.split("\n\n").filter_map(|entry| parse(&file, entry)));
-    }
-    samples
+macro_rules! golden {
+    ($($file:literal)*) => { [$( ($file, include_str!(concat!("golden/", $file, ".hex"))) ),*] };
 }
 
-fn parse(file: &str, entry: &str) -> Option<Sample> {
+fn samples() -> Vec<Sample> {
+    let files = golden! {
+        "client-messages" "client-packets" "client-replies" "client-requests"
+        "node-messages" "node-packets" "node-replies" "node-requests"
+        "recoverd-messages" "recoverd-packets" "recoverd-replies" "recoverd-requests"
+    };
+    let entries = |(file, text): (_, &'static str)| {
+        text.split("\n\n")
+            .filter_map(move |entry| parse(file, entry))
+    };
+    files.into_iter().flat_map(entries).collect()
+}
+
+fn parse(file: &'static str, entry: &str) -> Option<Sample> {
     let mut lines = entry.lines().filter(|line| !line.starts_with('#'));
     let title = lines.next()?.to_owned();
     let digits: Vec<u8> = lines.flat_map(str::bytes).filter(|b| *b != b' ').collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    let bytes = digits.chunks(2).map(byte).collect();
-    Some(Sample {
-        file: file.to_owned(),
-        title,
-        bytes,
-    })
+    let bytes = digits
+        .chunks(2)
+        .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]))
+        .collect();
+    Some(Sample { file, title, bytes })
+}
+
+fn nibble(digit: u8) -> u8 {
+    char::from(digit).to_digit(16).expect("a hexadecimal digit") as u8
 }
 
 impl Sample {
@@ -53,7 +58,7 @@ impl Sample {
 
     fn opcode(&self) -> Opcode {
         let info = TABLE.iter().find(|info| info.name == self.subject());
-        Opcode::from_u32(info.expect("a known control").opcode).unwrap()
+        Opcode::from_u32(info.expect("a known control").opcode).expect("in the table")
     }
 }
 
