@@ -1,4 +1,5 @@
 //! `compat`: the tests against real peers, and the demonstration cluster. Needs root.
+#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;

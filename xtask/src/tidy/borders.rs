@@ -12,8 +12,8 @@ use crate::step::{cargo, output};
 const LGPL: [&str; 6] = ["wire", "config", "tdb-sys", "tdb", "client", "libctdb-ffi"];
 /// Crates without clock, files, sockets and chance.
 const CORE: [&str; 5] = ["wire", "database", "cluster", "service", "failover"];
-/// All that the core crates may depend on.
-const CORE_DEPENDENCIES: [&str; 9] = [
+/// All that the core crates may depend on; the last two come with tracing.
+const CORE_DEPENDENCIES: [&str; 11] = [
     "wire",
     "database",
     "cluster",
@@ -23,6 +23,8 @@ const CORE_DEPENDENCIES: [&str; 9] = [
     "thiserror",
     "tracing",
     "tracing-core",
+    "once_cell",
+    "pin-project-lite",
 ];
 /// Crates that have `unsafe` blocks.
 const UNSAFE: [&str; 4] = ["sys", "tdb-sys", "tdb", "libctdb-ffi"];
