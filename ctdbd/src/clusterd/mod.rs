@@ -19,6 +19,7 @@ mod controls;
 mod lock;
 mod parent;
 mod shell;
+mod trace;
 
 pub use args::{Args, ArgsError};
 pub use shell::{End, Shell};

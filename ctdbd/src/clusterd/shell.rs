@@ -20,6 +20,7 @@ use wire::{ClientId, Generation, Pnn, ReqId, Srvid};
 use super::controls::Controls;
 use super::lock::Lock;
 use super::parent;
+use super::trace::{In, Out};
 use crate::logging::LevelHandle;
 
 /// Controls under way at most; a recovery has a few for each node and database.
@@ -153,7 +154,6 @@ impl Shell {
     }
 
     fn on_lock(&mut self, event: LockEvent) {
-        tracing::debug!(?event, "cluster lock");
         self.inputs.push_back(Input::Lock(event));
     }
 
@@ -229,13 +229,13 @@ impl Shell {
             let Some(input) = self.inputs.pop_front() else {
                 return;
             };
-            tracing::trace!(?input);
+            tracing::trace!("in: {}", In(&input));
             self.manager.handle(self.now(), input, &mut self.outputs);
         }
     }
 
     fn perform(&mut self, output: Output) {
-        tracing::trace!(?output);
+        tracing::trace!("out: {}", Out(&output));
         match output {
             Output::Control {
                 token,
