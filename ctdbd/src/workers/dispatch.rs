@@ -203,6 +203,12 @@ impl Dispatch {
         }
     }
 
+    /// Whether somebody waits for the worker.
+    pub(super) fn is_wanted(&self, id: WorkerId) -> bool {
+        let doing = self.workers.get(&id).map(|worker| worker.doing);
+        matches!(doing, Some(Doing::Working(..)))
+    }
+
     /// A worker said something.
     pub(super) fn on_reply(&mut self, id: WorkerId, reply: Reply) {
         let Some(worker) = self.workers.get_mut(&id) else {

@@ -18,6 +18,7 @@
 mod apply;
 mod dispatch;
 mod lane;
+mod patience;
 mod pool;
 mod process;
 pub mod protocol;

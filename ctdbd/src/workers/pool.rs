@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
 use wire::DbId;
 
 use super::dispatch::{Action, Dispatch, WorkerId};
+use super::patience::Patience;
 use super::process::{Process, Report};
+use super::protocol::Request;
 use super::{DatabaseFile, Event, Job, JobId, Limits};
 
 #[derive(Debug)]
@@ -18,6 +21,7 @@ enum Command {
     Release(JobId),
     Credit(JobId),
     LockLimit(u32),
+    DebugScript(Option<PathBuf>),
 }
 
 /// The worker processes of all databases. No call waits; all take effect in the order they were made. Dropping the pool
@@ -42,6 +46,8 @@ impl Pool {
             reports,
             dispatch,
             processes: BTreeMap::new(),
+            patience: Patience::default(),
+            debug_script: None,
         };
         tokio::spawn(actor.run(todo, reported));
         Self { commands }
@@ -81,6 +87,12 @@ impl Pool {
         self.tell(Command::LockLimit(locks_per_db));
     }
 
+    /// Sets the script that is run when a lock is not to be had for long (`lock debug script`): with the pid of the waiting
+    /// worker, RECORD or DB, the file, and MUTEX or FCNTL.
+    pub fn set_debug_script(&mut self, script: Option<PathBuf>) {
+        self.tell(Command::DebugScript(script));
+    }
+
     fn tell(&self, command: Command) {
         if self.commands.send(command).is_err() {
             tracing::error!("the worker pool is gone");
@@ -94,6 +106,8 @@ struct Actor {
     reports: UnboundedSender<Report>,
     dispatch: Dispatch,
     processes: BTreeMap<WorkerId, Process>,
+    patience: Patience,
+    debug_script: Option<PathBuf>,
 }
 
 impl Actor {
@@ -103,12 +117,14 @@ impl Actor {
         mut reported: UnboundedReceiver<Report>,
     ) {
         loop {
+            let overdue = self.patience.next();
             tokio::select! {
                 command = todo.recv() => match command {
                     Some(command) => self.obey(command),
                     None => return,
                 },
                 Some(report) = reported.recv() => self.hear(report),
+                () = until(overdue), if overdue.is_some() => self.complain(),
             }
             self.act();
         }
@@ -122,13 +138,18 @@ impl Actor {
             Command::Release(job) => self.dispatch.release(job),
             Command::Credit(job) => self.dispatch.credit(job),
             Command::LockLimit(limit) => self.dispatch.set_lock_limit(limit),
+            Command::DebugScript(script) => self.debug_script = script,
         }
     }
 
     fn hear(&mut self, report: Report) {
         match report {
-            Report::Reply(id, reply) => self.dispatch.on_reply(id, reply),
+            Report::Reply(id, reply) => {
+                self.patience.end(id);
+                self.dispatch.on_reply(id, reply);
+            }
             Report::Gone(id, reason) => {
+                self.patience.end(id);
                 self.processes.remove(&id);
                 self.dispatch.on_gone(id, &reason);
             }
@@ -140,16 +161,9 @@ impl Actor {
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Spawn(id, file) => self.spawn(id, &file),
-                Action::Send(id, request) => {
-                    if let Some(process) = self.processes.get(&id) {
-                        process.send(request);
-                    }
-                }
+                Action::Send(id, request) => self.send(id, request),
                 Action::Kill(id) => drop(self.processes.remove(&id)),
-                Action::Emit(job, event) => {
-                    // nobody listens any more while the daemon ends
-                    let _ = self.events.send((job, event));
-                }
+                Action::Emit(job, event) => self.emit(job, event),
             }
             actions.extend(self.dispatch.take_actions());
         }
@@ -165,5 +179,49 @@ impl Actor {
                 self.dispatch.on_unborn(id, &reason);
             }
         }
+    }
+
+    fn send(&mut self, id: WorkerId, request: Request) {
+        let Some(process) = self.processes.get(&id) else {
+            return;
+        };
+        if let Request::Start(job) = &request {
+            let now = Instant::now();
+            self.patience.begin(id, &process.file, job, now);
+        }
+        process.send(request);
+    }
+
+    fn emit(&self, job: JobId, event: Event) {
+        if let Event::Committed {
+            status: 1..,
+            reason,
+        } = &event
+        {
+            tracing::error!(job = job.0, reason, "commit refused");
+        }
+        // nobody listens any more while the daemon ends
+        let _ = self.events.send((job, event));
+    }
+
+    fn complain(&mut self) {
+        for complaint in self.patience.complaints(Instant::now()) {
+            let Some(process) = self.processes.get(&complaint.worker) else {
+                continue;
+            };
+            if !self.dispatch.is_wanted(complaint.worker) {
+                continue;
+            }
+            tracing::warn!(pid = process.pid, "{}", complaint.text);
+            if let Some(script) = &self.debug_script {
+                complaint.debug(script, process.pid);
+            }
+        }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        sleep_until(time).await;
     }
 }

@@ -29,6 +29,10 @@ pub(super) enum Report {
 /// A running worker. Dropping it kills the process; [`Report::Gone`] follows.
 #[derive(Debug)]
 pub(super) struct Process {
+    /// What it was started with.
+    pub(super) file: DatabaseFile,
+    /// Its process id, while it is ours to wait for.
+    pub(super) pid: u32,
     requests: UnboundedSender<Request>,
     _alive: oneshot::Sender<()>,
 }
@@ -45,7 +49,8 @@ impl Process {
         ours.set_nonblocking(true)?;
         let socket = UnixStream::from_std(ours)?;
         let mut child = command(program, file, theirs.into()).spawn()?;
-        tracing::debug!(db = %file.db, name = file.name, pid = child.id(), "worker started");
+        let pid = child.id().unwrap_or_default();
+        tracing::debug!(db = %file.db, name = file.name, pid, "worker started");
         let (requests, todo) = unbounded_channel();
         let (alive, dropped) = oneshot::channel();
         tokio::spawn(async move {
@@ -55,6 +60,8 @@ impl Process {
             let _ = reports.send(Report::Gone(id, reason));
         });
         Ok(Self {
+            file: file.clone(),
+            pid,
             requests,
             _alive: alive,
         })

@@ -197,12 +197,9 @@ fn committed(result: Result<(), super::apply::ApplyError>) -> Reply {
             status: 0,
             reason: String::new(),
         },
-        Err(error) => {
-            tracing::error!(%error, "commit refused");
-            Reply::Committed {
-                status: 1,
-                reason: error.to_string(),
-            }
-        }
+        Err(error) => Reply::Committed {
+            status: 1,
+            reason: error.to_string(),
+        },
     }
 }
