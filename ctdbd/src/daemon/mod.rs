@@ -33,7 +33,7 @@ use tracing::{error, info, warn};
 use wire::packet::{Body, Header, Packet};
 use wire::tunables::Tunables;
 use wire::types::Statistics;
-use wire::{ClientId, Generation, Pnn, ReqId, Srvid, Time};
+use wire::{ClientId, Generation, Pnn, ReqId, Time};
 
 pub use io::{Input, Output, ReadFor};
 
@@ -61,12 +61,6 @@ enum Local {
     Packet(Vec<u8>),
     /// A control that is answered here.
     Control(controls::Question),
-    /// A message.
-    Message {
-        source: Pnn,
-        srvid: Srvid,
-        data: Vec<u8>,
-    },
     /// The answer to a control of the database.
     ToEngine(database::io::Input),
     /// An input of the cluster manager's node side.
@@ -204,11 +198,6 @@ impl Daemon {
             match local {
                 Local::Packet(packet) => self.to_engine(database::io::Input::Packet(packet), out),
                 Local::Control(question) => self.question(question, out),
-                Local::Message {
-                    source,
-                    srvid,
-                    data,
-                } => self.deliver(source, srvid, &data, out),
                 Local::ToEngine(input) => self.to_engine(input, out),
                 Local::ToMembership(input) => self.to_membership(input, out),
             }

@@ -10,8 +10,8 @@ use tracing::{debug, info};
 use wire::packet::{Body, Header, Packet, ReqMessage, ReqTunnel};
 use wire::{ClientId, Pnn, ReqId, Srvid, TunnelId};
 
+use super::Daemon;
 use super::io::Output;
-use super::{Daemon, Local};
 
 /// Who gets the messages to an SRVID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,8 @@ impl Router {
 }
 
 impl Daemon {
-    /// Sends a message to a node or to every node of a broadcast address.
+    /// Sends a message to a node or to every node of a broadcast address. On this node it arrives at once: the records of
+    /// a DB_PULL have to be there before its reply.
     pub(super) fn send_message(
         &mut self,
         to: Pnn,
@@ -116,11 +117,7 @@ impl Daemon {
     ) {
         for node in self.nodes_of(to) {
             if node == self.me {
-                self.local.push_back(Local::Message {
-                    source: node,
-                    srvid,
-                    data: data.to_vec(),
-                });
+                self.deliver(node, srvid, data, out);
             } else {
                 self.to_node(
                     node,
