@@ -60,9 +60,11 @@ impl From<nix::Error> for ServeError {
 /// # Errors
 /// If the database cannot be opened (ctdbd is told so first), or the socket fails.
 pub fn serve(database: &Database, mut socket: UnixStream) -> Result<(), ServeError> {
-    if std::env::var_os("NOWATCH").is_none() {
-        end_with_parent(&socket)?;
+    if database.flags & Flags::MUTEX_LOCKING.bits() != 0 {
+        // libtdb's check forks and handles SIGCHLD, so it comes before the thread; opening uses what it found
+        let _ = tdb::mutexes_supported();
     }
+    end_with_parent(&socket)?;
     let tdb = match open(database) {
         Ok(tdb) => tdb,
         Err(error) => {
