@@ -1,4 +1,13 @@
-//! The daemons and their helpers
+//! The programs of a node: everything that has a clock, sockets, files or child processes.
+//!
+//! | program | where it is |
+//! |---|---|
+//! | `ctdbd` | [`startup`], then [`shell`] around [`daemon`]; [`tdb_store`], `transport` |
+//! | `ctdb-clusterd` | [`clusterd`] |
+//! | `ctdb-database-worker` | [`workers::serve`]; ctdbd's side of it is [`workers::Pool`] |
+//! | `ctdb_mutex_fcntl_helper` | its own file in `src/bin`; who runs it uses [`lock_helper`] |
+//!
+//! The decisions are made in the crates `database` and `cluster`; here they are carried out.
 #![forbid(unsafe_code)]
 
 pub mod clusterd;

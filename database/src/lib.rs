@@ -6,7 +6,7 @@
 //! ```text
 //!                 ┌────────────────────────── Engine ───────────────────────────┐
 //!   client calls  │ migration/   where a record lives, and how it moves          │  packets to nodes
-//!   node packets ─▶ readonly.rs  copies lent out for reading, and called back    ├─▶ replies to clients
+//!   node packets ─▶ vacuum.rs    records without a value, removed everywhere     ├─▶ replies to clients
 //!   controls      │ commit.rs    transactions on every node, or on none          │  jobs for worker processes
 //!   worker events │ traverse.rs  every record of the cluster, once               │  notifications
 //!   cluster news ─▶ freeze.rs    still for a recovery; recovery.rs pulls, pushes │
@@ -16,6 +16,8 @@
 //!
 //! The shell gives [`io::Input`]s to [`Engine::handle`] and carries out the [`io::Output`]s in their order: a store has
 //! always happened before the packet that tells of it is sent.
+//!
+//! Read-only delegations, sticky and hot records are not here: a call that asks for a delegation migrates the record.
 #![forbid(unsafe_code)]
 
 mod attach;

@@ -2,7 +2,7 @@
 //! libtdb and the tests over ordered maps.
 //!
 //! Nothing here waits. A chain lock that somebody else holds is [`Lock::Busy`]; waiting for it is a job for a worker
-//! process (see [`crate::io::Output::Wait`]).
+//! process (see [`crate::io::Output::Work`]).
 
 use std::ops::ControlFlow;
 

@@ -12,8 +12,8 @@
 //!                                            └─ keepalives ─▶ cluster::membership ───────────┘
 //! ```
 //!
-//! Whatever a part wants to tell this node itself goes through one queue ([`Local`]), and so keeps its order with
-//! everything else.
+//! Whatever a part wants to tell this node itself goes through one queue (`Local`), and so keeps its order with
+//! everything else. Messages alone do not wait in it: see `router.rs`.
 
 mod asking;
 mod clients;
