@@ -62,7 +62,7 @@ impl Pnn {
     pub const CURRENT: Self = Self(0xF000_0001);
     /// All nodes, connected or not.
     pub const BROADCAST_ALL: Self = Self(0xF000_0002);
-    /// All nodes in the VNN map.
+    /// All active nodes: connected, and neither stopped, banned nor deleted.
     pub const BROADCAST_ACTIVE: Self = Self(0xF000_0003);
     /// All connected nodes.
     pub const BROADCAST_CONNECTED: Self = Self(0xF000_0004);
