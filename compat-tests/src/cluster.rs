@@ -27,6 +27,8 @@ pub struct Spec {
     pub roots: Vec<Option<PathBuf>>,
     /// smbd's `clustering`; without it every cross-node assertion has to fail.
     pub clustering: bool,
+    /// Whether the event scripts that the machine's package enables are there.
+    pub event_scripts: bool,
     /// ctdbd's log level.
     pub log_level: String,
 }
@@ -56,6 +58,7 @@ impl Cluster {
             ctdb_conf: ctdb_conf(&share, &spec.log_level),
             tunables: TUNABLES.to_owned(),
             smb_conf: smb_conf(&share, spec.clustering),
+            event_scripts: spec.event_scripts,
         };
         let mut nodes = Vec::new();
         for (pnn, root) in spec.roots.iter().enumerate() {

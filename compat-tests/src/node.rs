@@ -55,6 +55,11 @@ impl Node {
                 .arg("/etc/ctdb/.")
                 .arg(dir.join("etc-ctdb")),
         )?;
+        if !files.event_scripts {
+            let scripts = dir.join("etc-ctdb/events/legacy");
+            fs::remove_dir_all(&scripts)?;
+            fs::create_dir(&scripts)?;
+        }
         fs::write(dir.join("etc-ctdb/nodes"), &files.nodes)?;
         fs::write(dir.join("etc-ctdb/ctdb.conf"), &files.ctdb_conf)?;
         fs::write(dir.join("etc-ctdb/ctdb.tunables"), &files.tunables)?;
@@ -270,6 +275,8 @@ pub struct Files {
     pub tunables: String,
     /// `/etc/samba/smb.conf`
     pub smb_conf: String,
+    /// Whether `/etc/ctdb/events/legacy` is the machine's; otherwise it is empty.
+    pub event_scripts: bool,
 }
 
 /// Boots; the unshare process and the node's process 1.
