@@ -16,6 +16,7 @@ pub mod lock_helper;
 pub mod logging;
 pub mod shell;
 pub mod startup;
+mod stdin;
 pub mod tdb_store;
 mod transport;
 pub mod workers;

@@ -17,7 +17,6 @@
 mod args;
 mod controls;
 mod lock;
-mod parent;
 mod shell;
 mod trace;
 

@@ -11,6 +11,7 @@ use cluster::manager::{
     ControlAnswer, ControlFailure, Input, LockEvent, Manager, Output, Outputs, Settings, Token,
 };
 use config::{Config, LogLevel, Paths};
+use nix::sys::stat::SFlag;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use wire::control::{Control, GetDebug, Opcode, Request};
@@ -19,9 +20,9 @@ use wire::{ClientId, Generation, Pnn, ReqId, Srvid};
 
 use super::controls::Controls;
 use super::lock::Lock;
-use super::parent;
 use super::trace::{In, Out};
 use crate::logging::LevelHandle;
+use crate::stdin;
 
 /// Controls under way at most; a recovery has a few for each node and database.
 const MAX_CONTROLS: usize = 1 << 20;
@@ -107,7 +108,7 @@ impl Shell {
     /// Runs until there is a reason to end. The cluster lock is released with the shell.
     pub async fn run(mut self, mut incoming: Incoming) -> End {
         let mut debug_interval = tokio::time::interval(DEBUG_INTERVAL);
-        let mut parent = std::pin::pin!(parent::gone());
+        let mut parent = std::pin::pin!(stdin::ended(&[SFlag::S_IFSOCK, SFlag::S_IFIFO]));
         let mut terminate = match signal(SignalKind::terminate()) {
             Ok(terminate) => terminate,
             Err(error) => return End::GaveUp(format!("cannot handle SIGTERM: {error}")),

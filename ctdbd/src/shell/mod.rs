@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use cluster::membership::{LockOutcome, NodeEntry, OwnToken};
 use config::{ClusterLock, LogLevel, NodesSource, Paths};
 use database::io::{Job as EngineJob, WorkEvent, WorkId};
+use nix::sys::stat::SFlag;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -116,6 +117,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     let socket = tokio::net::UnixListener::from_std(parts.socket)?;
     let listener = tokio::net::TcpListener::from_std(parts.listener)?;
     let own = listener.local_addr()?.ip();
+    let test_mode = parts.paths.test_mode();
     let handle = Rc::new_cyclic(|this| {
         RefCell::new(Shell {
             daemon: parts.daemon,
@@ -143,6 +145,9 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     handle.borrow_mut().connect_nodes(&parts.nodes);
     manager::start(&handle);
     orphans::start();
+    if test_mode {
+        tokio::task::spawn_local(end_with_test(handle.clone()));
+    }
     main_loop(handle, events).await
 }
 
@@ -173,6 +178,13 @@ async fn main_loop(
             _ = hangup.recv() => info!("Received SIGHUP"),
         }
     }
+}
+
+/// In test mode the daemon ends when a test that holds its standard input does.
+async fn end_with_test(handle: Handle) {
+    crate::stdin::ended(&[SFlag::S_IFIFO]).await;
+    let code = nix::errno::Errno::EPIPE as i32;
+    handle.borrow_mut().shut_down(code, "stdin closed, exiting");
 }
 
 async fn sleep_until(deadline: Option<Instant>) {
