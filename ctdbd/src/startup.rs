@@ -80,6 +80,31 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     Ok(code)
 }
 
+/// What libtdb says belongs into the log; its expected lock conflicts do not.
+fn log_of_tdb(level: tdb::Level, line: &str) {
+    match level {
+        tdb::Level::Fatal | tdb::Level::Error => error!("{line}"),
+        tdb::Level::Warning => warn!("{line}"),
+        tdb::Level::Trace => tracing::trace!("{line}"),
+    }
+}
+
+/// Public addresses are not there yet: whoever has configured some must not believe that they are served.
+fn has_public_addresses(paths: &Paths) -> bool {
+    let file = paths.public_addresses();
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let found = text
+        .lines()
+        .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    if found {
+        error!(
+            "{}: public addresses are not supported yet and will not be served",
+            file.display()
+        );
+    }
+    found
+}
+
 fn read_configuration(options: Options) -> anyhow::Result<Setup> {
     let paths = Paths::from_process()?;
     let (mut config, warnings) = Config::load(&paths.config_file())?;
@@ -92,6 +117,7 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
     for warning in warnings {
         warn!("{warning}");
     }
+    tdb::set_log(log_of_tdb);
     if config.cluster.lock().is_none() {
         warn!("Cluster lock not set");
     }
@@ -183,6 +209,7 @@ impl Setup {
             paths: self.paths,
             port,
             lock_limit: self.tunables.lock_processes_per_db,
+            lock_debug_script: self.config.database.lock_debug_script.clone(),
             queue_limit: self.tunables.max_queue_depth_drop_msg as usize,
             log_level: self.log_level,
         })
@@ -212,6 +239,7 @@ impl Setup {
                 wall_clock_at_zero,
                 tunables: self.tunables.clone(),
             },
+            public_addresses: has_public_addresses(&self.paths),
             log_level: self.log_level.get().0,
             pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
             wall_clock_at_zero,

@@ -6,12 +6,11 @@
 mod opening;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use database::store::{Lock, Opened, Store, StoreError, Stored};
+use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
 use tdb::{Flags, OpenOptions, StoreMode, Tdb};
 use tracing::{error, info};
 use wire::coding::Encode;
@@ -254,11 +253,7 @@ impl Store for TdbStore {
         self.without_locks(db, Tdb::wipe_all)
     }
 
-    fn traverse(
-        &mut self,
-        db: DbId,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
         self.tdb(db)?.traverse_read(visit).map(drop).map_err(failed)
     }
 

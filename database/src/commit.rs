@@ -205,6 +205,9 @@ impl Engine {
         if let Some(why) = refusal {
             return ctx.refuse(token, -1, why);
         }
+        if self.is_taken_back(token, records) {
+            return;
+        }
         self.statistics.childwrite_calls += 1;
         self.statistics.pending_childwrite_calls += 1;
         let work = self.new_work(Purpose::Apply(records.db));

@@ -53,6 +53,8 @@ impl Engine {
                 | R::DbPushConfirm(_)
                 | R::DbOpenFlags(_)
                 | R::VacuumFetch(_)
+                | R::SetDbReadonly(_)
+                | R::SetDbSticky(_)
         )
     }
 
@@ -90,6 +92,8 @@ impl Engine {
             R::ScheduleForDeletion(data) => {
                 self.schedule_for_deletion(ctx, token, data.db, data.header, &data.key)
             }
+            R::SetDbReadonly(db) => self.set_property(ctx, token, *db, DbFlags::READONLY),
+            R::SetDbSticky(db) => self.set_property(ctx, token, *db, DbFlags::STICKY),
             _ => self.recovery_or_query(ctx, &control),
         }
     }

@@ -7,10 +7,13 @@ use wire::{DbId, Generation};
 
 use crate::commit::{Applying, Commit};
 use crate::freeze::Freeze;
+use crate::hot_keys::Migrations;
 use crate::io::WorkId;
 use crate::migration::{LockWait, Parked};
+use crate::readonly::Delegations;
 use crate::recovery::Push;
 use crate::seqnum::Seqnum;
+use crate::sticky::Sticky;
 use crate::store::Opened;
 use crate::vacuum::Vacuum;
 
@@ -34,6 +37,9 @@ pub(crate) struct Database {
     pub(crate) frozen_queue: Vec<Parked>,
     /// Keys that a client's call is fetching from another node, with the local calls that wait for the outcome.
     pub(crate) fetching: BTreeMap<Vec<u8>, VecDeque<Parked>>,
+    pub(crate) delegations: Delegations,
+    pub(crate) sticky: Sticky,
+    pub(crate) migrations: Migrations,
     /// The transaction that a local client is committing on all nodes.
     pub(crate) commit: Option<Commit>,
     /// UPDATE_RECORDs that a worker applies to the local copy, in order.
@@ -65,6 +71,9 @@ impl Database {
             lock_waits: BTreeMap::new(),
             frozen_queue: Vec::new(),
             fetching: BTreeMap::new(),
+            delegations: Delegations::default(),
+            sticky: Sticky::default(),
+            migrations: Migrations::default(),
             commit: None,
             applying: BTreeMap::new(),
             push: None,

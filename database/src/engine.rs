@@ -84,6 +84,8 @@ pub(crate) enum Asked {
     Commit(DbId),
     /// To remove vacuumed records.
     TryDelete(DbId),
+    /// To give a read-only copy back.
+    GiveBack(DbId),
 }
 
 /// The clustered database of this node. See the crate's documentation for the parts.
@@ -206,6 +208,9 @@ impl Engine {
             Deadline::Traverse(id) => self.traverse_timed_out(ctx, id),
             Deadline::Seqnum(db) => self.spread_seqnum(ctx, db),
             Deadline::Vacuum(db) => self.vacuum(ctx, db),
+            Deadline::Delayed(db) => self.delay_is_over(ctx, db),
+            Deadline::Sticky(db, key) => self.unstick(ctx, db, &key),
+            Deadline::Migrations(db) => self.expire_migrations(ctx, db),
         }
     }
 
@@ -220,6 +225,7 @@ impl Engine {
         match self.own_controls.remove(&token) {
             Some(Asked::Commit(db)) => self.commit_answered(ctx, db, from, status),
             Some(Asked::TryDelete(db)) => self.try_delete_answered(ctx, db, token, status, data),
+            Some(Asked::GiveBack(db)) => self.gave_back(db, token, from, status),
             None => {}
         }
     }

@@ -176,6 +176,7 @@ impl Engine {
 
     /// DB_PUSH_CONFIRM: how many came.
     pub(crate) fn push_confirm(&mut self, ctx: &mut Ctx<'_>, token: Token, id: DbId) {
+        let mut waiting = Vec::new();
         self.on_frozen(ctx, token, id, |ctx, db| {
             let push = db.push.take().ok_or("DB push not started")?;
             ctx.store.unmark_all(db.id);
@@ -183,8 +184,10 @@ impl Engine {
             if push.failed {
                 return Err("some records could not be stored".into());
             }
+            waiting = db.delegations.clear();
             Ok(push.records.to_bytes())
         });
+        self.ready.extend(waiting);
     }
 
     /// A push that was not confirmed is over.

@@ -51,6 +51,9 @@ pub struct Opened {
     pub hash_size: u32,
 }
 
+/// Looks at a key and its raw value (header in front), and says whether to go on.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Access to the local tdb files of this node.
 ///
 /// Chain locks nest neither here nor in libtdb: the engine takes at most one at a time.
@@ -95,11 +98,7 @@ pub trait Store {
     /// Empties the database, inside a transaction.
     fn wipe(&mut self, db: DbId) -> Result<(), StoreError>;
     /// Shows each key with its raw value (header in front). The visitor may stop early.
-    fn traverse(
-        &mut self,
-        db: DbId,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError>;
 
     /// Counts changes from now on (`tdb_enable_seqnum`).
     fn enable_seqnum(&mut self, db: DbId);

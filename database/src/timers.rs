@@ -19,6 +19,12 @@ pub(crate) enum Deadline {
     Traverse(wire::ReqId),
     /// Compare and spread a sequence number.
     Seqnum(DbId),
+    /// Calls that were held up after copies were taken back.
+    Delayed(DbId),
+    /// The stickiness of a record, or its pin-down.
+    Sticky(DbId, Vec<u8>),
+    /// Old counts of migrations.
+    Migrations(DbId),
     /// Remove records that were scheduled for deletion.
     Vacuum(DbId),
 }

@@ -158,7 +158,7 @@ impl Daemon {
                 deadline: self.now + timeout,
             })
         };
-        self.to_node(node, reqid, Body::ReqControl(*control), out);
+        self.send_node(node, reqid, Body::ReqControl(*control), out);
     }
 
     /// Another node answered.
@@ -225,8 +225,8 @@ impl Daemon {
             error: error.as_bytes(),
         });
         match asker {
-            Asker::Client(client, reqid) => self.to_client(client, reqid, body, out),
-            Asker::Node(node, reqid) => self.to_node(node, reqid, body, out),
+            Asker::Client(client, reqid) => self.send_client(client, reqid, body, out),
+            Asker::Node(node, reqid) => self.send_node(node, reqid, body, out),
             Asker::Engine(token) => {
                 let input = engine::Input::ControlReply {
                     token,

@@ -92,7 +92,7 @@ impl Daemon {
                 source: question.source,
                 request,
             };
-            self.to_membership(input, out);
+            self.tell_membership(input, out);
         } else if Engine::answers(&request) {
             let token = engine::Token(self.ask_part(question.asker));
             let Question {
@@ -108,7 +108,7 @@ impl Daemon {
                 flags,
                 request,
             };
-            self.to_engine(engine::Input::Control(control), out);
+            self.tell_engine(engine::Input::Control(control), out);
         } else {
             self.answer_here(&question, &request, out);
         }

@@ -106,11 +106,11 @@ impl Daemon {
 
     fn tunables_changed(&mut self, out: &mut Vec<Output>) {
         out.push(Output::LockLimit(self.tunables.lock_processes_per_db));
-        self.to_engine(
+        self.tell_engine(
             database::io::Input::Tunables(Box::new(self.tunables.clone())),
             out,
         );
-        self.to_membership(
+        self.tell_membership(
             cluster::membership::Input::Tunables(self.tunables.clone()),
             out,
         );
@@ -165,6 +165,9 @@ impl Daemon {
             R::ProcessExists(pid) => self.process_exists(*pid, out),
             // kept by no one since the transactions became TRANS3
             R::StartPersistentUpdate(_) | R::CancelPersistentUpdate(_) => local(question).and(DONE),
+            R::ReloadPublicIps if self.public_addresses => {
+                Err("public addresses are not supported yet")
+            }
             _ => address_answer(request),
         }
     }
@@ -220,6 +223,7 @@ fn address_answer(request: &Request) -> Answer {
         R::GetIfaces => data(&IfaceList { ifaces: Vec::new() }),
         R::TcpClient(_) | R::TcpAdd(_) | R::TcpAddDelayedUpdate(_) | R::TcpRemove(_) => DONE,
         R::TcpClientDisconnected(_) | R::TcpClientPassed(_) => DONE,
+        R::ReloadPublicIps => DONE,
         R::SetTcpTickleList(_) => status(1),
         R::GetTcpTickleList(_) | R::GetPublicIpInfo(_) => Err("not a public address"),
         R::TakeoverIp(_) | R::ReleaseIp(_) => {

@@ -46,6 +46,8 @@ use statistics::History;
 pub struct Settings {
     /// This node's side of the cluster manager.
     pub membership: membership::Settings,
+    /// Whether public addresses are configured; they are not served yet.
+    pub public_addresses: bool,
     /// The log level at the start, as GET_DEBUG tells it.
     pub log_level: i32,
     /// This process, as GET_PID tells it.
@@ -72,6 +74,7 @@ pub struct Daemon {
     me: Pnn,
     pid: i32,
     log_level: i32,
+    public_addresses: bool,
     wall_clock_at_zero: u64,
     now: Time,
     generation: Generation,
@@ -109,6 +112,7 @@ impl Daemon {
             me,
             pid: settings.pid,
             log_level: settings.log_level,
+            public_addresses: settings.public_addresses,
             wall_clock_at_zero: settings.wall_clock_at_zero,
             now: Time::ZERO,
             generation: Generation::INVALID,
@@ -161,21 +165,21 @@ impl Daemon {
             Input::ClientGone(client) => self.client_gone(client, out),
             Input::NodePacket { from, packet } => self.node_packet(from, packet, out),
             Input::NodeConnected(node) => {
-                self.to_membership(membership::Input::Connected(node), out)
+                self.tell_membership(membership::Input::Connected(node), out)
             }
             Input::NodeDisconnected(node) => {
                 self.fail_questions_to(node, out);
-                self.to_membership(membership::Input::Disconnected(node), out);
+                self.tell_membership(membership::Input::Disconnected(node), out);
             }
             Input::Work { work, event } => {
-                self.to_engine(database::io::Input::Work { work, event }, out)
+                self.tell_engine(database::io::Input::Work { work, event }, out)
             }
             Input::LockChecked {
                 token,
                 outcome,
                 latency,
             } => {
-                self.to_membership(
+                self.tell_membership(
                     membership::Input::LockChecked {
                         token,
                         outcome,
@@ -185,7 +189,7 @@ impl Daemon {
                 );
             }
             Input::NodesRead { what_for, nodes } => self.nodes_read(what_for, nodes, out),
-            Input::ShutdownAsked => self.to_membership(membership::Input::ShutdownAsked, out),
+            Input::ShutdownAsked => self.tell_membership(membership::Input::ShutdownAsked, out),
             Input::Timer => self.timers(out),
         }
         self.settle(out);
@@ -196,10 +200,10 @@ impl Daemon {
         self.drain_membership(out);
         while let Some(local) = self.local.pop_front() {
             match local {
-                Local::Packet(packet) => self.to_engine(database::io::Input::Packet(packet), out),
+                Local::Packet(packet) => self.tell_engine(database::io::Input::Packet(packet), out),
                 Local::Control(question) => self.question(question, out),
-                Local::ToEngine(input) => self.to_engine(input, out),
-                Local::ToMembership(input) => self.to_membership(input, out),
+                Local::ToEngine(input) => self.tell_engine(input, out),
+                Local::ToMembership(input) => self.tell_membership(input, out),
             }
             self.drain_membership(out);
             self.tell_if_all_frozen(out);
@@ -220,14 +224,14 @@ impl Daemon {
 
     fn timers(&mut self, out: &mut Vec<Output>) {
         if self.engine.poll_timeout().is_some_and(|at| at <= self.now) {
-            self.to_engine(database::io::Input::Timer, out);
+            self.tell_engine(database::io::Input::Timer, out);
         }
         if self
             .membership
             .poll_timeout()
             .is_some_and(|at| at <= self.now)
         {
-            self.to_membership(membership::Input::Timer, out);
+            self.tell_membership(membership::Input::Timer, out);
         }
         self.fail_late_questions(out);
         self.keep_history();
@@ -256,7 +260,7 @@ impl Daemon {
         match packet.body {
             Body::ReqCall(_) => {
                 self.statistics.client_req_call += 1;
-                self.to_engine(
+                self.tell_engine(
                     database::io::Input::ClientCall {
                         client,
                         packet: bytes,
@@ -318,7 +322,7 @@ impl Daemon {
                 } else {
                     (None, None)
                 };
-                self.to_membership(
+                self.tell_membership(
                     membership::Input::Keepalive {
                         from,
                         version,
@@ -327,7 +331,7 @@ impl Daemon {
                     out,
                 );
             }
-            _ => self.to_engine(database::io::Input::Packet(bytes), out),
+            _ => self.tell_engine(database::io::Input::Packet(bytes), out),
         }
     }
 
@@ -339,7 +343,7 @@ impl Daemon {
         self.router.forget(client);
         self.asking.forget(client);
         self.questions.retain(|_, asker| !asker.is_client(client));
-        self.to_engine(database::io::Input::ClientGone(client), out);
+        self.tell_engine(database::io::Input::ClientGone(client), out);
         for (srvid, data) in gone.notify {
             info!(%srvid, "Sending client notify message");
             self.send_message(Pnn::BROADCAST_CONNECTED, srvid, &data, out);
@@ -358,11 +362,17 @@ impl Daemon {
         }
     }
 
-    fn to_client(&mut self, client: ClientId, reqid: ReqId, body: Body<'_>, out: &mut Vec<Output>) {
-        self.to_client_from(self.me, client, reqid, body, out);
+    fn send_client(
+        &mut self,
+        client: ClientId,
+        reqid: ReqId,
+        body: Body<'_>,
+        out: &mut Vec<Output>,
+    ) {
+        self.send_client_from(self.me, client, reqid, body, out);
     }
 
-    fn to_client_from(
+    fn send_client_from(
         &mut self,
         source: Pnn,
         client: ClientId,
@@ -381,7 +391,7 @@ impl Daemon {
         });
     }
 
-    fn to_node(&mut self, node: Pnn, reqid: ReqId, body: Body<'_>, out: &mut Vec<Output>) {
+    fn send_node(&mut self, node: Pnn, reqid: ReqId, body: Body<'_>, out: &mut Vec<Output>) {
         self.statistics.node_packets_sent += 1;
         let header = self.header(node, reqid, &body);
         out.push(Output::ToNode {

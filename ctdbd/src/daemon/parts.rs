@@ -17,7 +17,7 @@ use super::{Daemon, Local};
 
 impl Daemon {
     /// Gives the database an input and carries out what it says.
-    pub(super) fn to_engine(&mut self, input: engine::Input, out: &mut Vec<Output>) {
+    pub(super) fn tell_engine(&mut self, input: engine::Input, out: &mut Vec<Output>) {
         let mut engine_out = Vec::new();
         self.engine
             .handle(self.now, input, &mut *self.store, &mut engine_out);
@@ -87,7 +87,7 @@ impl Daemon {
     }
 
     /// Gives the node's side of the cluster manager an input; its outputs are carried out by [`Self::drain_membership`].
-    pub(super) fn to_membership(&mut self, input: membership::Input, out: &mut Vec<Output>) {
+    pub(super) fn tell_membership(&mut self, input: membership::Input, out: &mut Vec<Output>) {
         let set_recmode = matches!(
             &input,
             membership::Input::Control {
@@ -132,7 +132,7 @@ impl Daemon {
                 uptime,
             } => {
                 self.statistics.keepalive_packets_sent += 1;
-                self.to_node(
+                self.send_node(
                     to,
                     ReqId(0),
                     Body::ReqKeepalive(ReqKeepalive { version, uptime }),
@@ -184,18 +184,18 @@ impl Daemon {
             Notification::RecoveryMode(active) => {
                 self.tell_database_of_cluster(out);
                 if !active {
-                    self.to_engine(engine::Input::RecoveryModeNormal, out);
+                    self.tell_engine(engine::Input::RecoveryModeNormal, out);
                 }
             }
             Notification::BecameInactive => {
-                self.to_engine(engine::Input::BecameInactive, out);
+                self.tell_engine(engine::Input::BecameInactive, out);
                 let freeze =
                     super::controls::Question::of_our_own(self.me, wire::control::Request::Freeze);
                 self.local.push_back(Local::Control(freeze));
             }
             Notification::RecoveryStarted => {}
             Notification::RecoveryEnded => {
-                self.to_engine(engine::Input::RecoveryEnded, out);
+                self.tell_engine(engine::Input::RecoveryEnded, out);
             }
         }
     }
@@ -217,7 +217,7 @@ impl Daemon {
                 .map(|node| (node.pnn, node.flags))
                 .collect(),
         };
-        self.to_engine(engine::Input::Cluster(view), out);
+        self.tell_engine(engine::Input::Cluster(view), out);
     }
 
     /// A ban does not end before everything is frozen.
@@ -225,7 +225,7 @@ impl Daemon {
         let frozen = self.engine.all_frozen();
         if frozen != self.all_frozen {
             self.all_frozen = frozen;
-            self.to_membership(membership::Input::AllFrozen(frozen), out);
+            self.tell_membership(membership::Input::AllFrozen(frozen), out);
         }
     }
 
@@ -238,7 +238,7 @@ impl Daemon {
     ) {
         match (what_for, nodes) {
             (ReadFor::Membership, nodes) => {
-                self.to_membership(membership::Input::Nodes(nodes), out)
+                self.tell_membership(membership::Input::Nodes(nodes), out)
             }
             (ReadFor::Question(token), Some(nodes)) => {
                 let data = node_map(&nodes).to_bytes();

@@ -119,7 +119,7 @@ impl Daemon {
             if node == self.me {
                 self.deliver(node, srvid, data, out);
             } else {
-                self.to_node(
+                self.send_node(
                     node,
                     ReqId(0),
                     Body::ReqMessage(ReqMessage { srvid, data }),
@@ -141,10 +141,10 @@ impl Daemon {
             match listener {
                 Listener::Client(client) => {
                     let body = Body::ReqMessage(ReqMessage { srvid, data });
-                    self.to_client_from(source, client, ReqId(0), body, out);
+                    self.send_client_from(source, client, ReqId(0), body, out);
                 }
                 Listener::Database => {
-                    self.to_engine(
+                    self.tell_engine(
                         EngineInput::Pushed {
                             srvid,
                             data: data.to_vec(),
@@ -168,7 +168,7 @@ impl Daemon {
                 let header = self.header(node, ReqId(0), &body);
                 self.deliver_tunnel(&header, tunnel, out);
             } else {
-                self.to_node(node, ReqId(0), body, out);
+                self.send_node(node, ReqId(0), body, out);
             }
         }
     }

@@ -126,7 +126,7 @@ impl Shell {
     }
 
     /// Queues a packet. A client that does not read is cut off before it takes the daemon's memory.
-    pub(super) fn to_client(&mut self, client: ClientId, packet: Vec<u8>) {
+    pub(super) fn queue_for_client(&mut self, client: ClientId, packet: Vec<u8>) {
         let Some(link) = self.clients.get_mut(&client) else {
             return;
         };

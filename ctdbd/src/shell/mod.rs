@@ -68,6 +68,8 @@ pub struct Parts {
     pub port: u16,
     /// Lock processes for a database, at most.
     pub lock_limit: u32,
+    /// Shown a lock that is long in coming (`lock debug script`).
+    pub lock_debug_script: Option<PathBuf>,
     /// Messages that may wait for a client before it is cut off.
     pub queue_limit: usize,
     /// The log's level.
@@ -106,7 +108,7 @@ pub(crate) type Handle = Rc<RefCell<Shell>>;
 pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     let (events_in, events) = unbounded_channel();
     let worker = parts.paths.helper("ctdb-database-worker");
-    let pool = Pool::new(
+    let mut pool = Pool::new(
         worker,
         events_in,
         Limits {
@@ -114,6 +116,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             ..Limits::default()
         },
     );
+    pool.set_debug_script(parts.lock_debug_script);
     let socket = tokio::net::UnixListener::from_std(parts.socket)?;
     let listener = tokio::net::TcpListener::from_std(parts.listener)?;
     let own = listener.local_addr()?.ip();
@@ -232,7 +235,7 @@ impl Shell {
     fn carry_out(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::ToClient { client, packet } => self.to_client(client, packet),
+                Output::ToClient { client, packet } => self.queue_for_client(client, packet),
                 Output::ToNode { node, packet } => self.transport.send(node, packet),
                 Output::CloseClient { client, reason } => self.close_client(client, &reason),
                 Output::DropNode(node) => self.transport.restart(node),

@@ -1,13 +1,12 @@
 //! Daemons without sockets: their outputs become each other's inputs, in order, under a clock that the test moves.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use cluster::membership::{self, LockOutcome, NodeEntry};
 use ctdbd::daemon::{Daemon, Input, Output, Settings};
 use database::io::{Job, WorkEvent, WorkId};
-use database::store::{Lock, Opened, Store, StoreError, Stored};
+use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
 use wire::coding::Encode;
 use wire::control::{Control, Request};
 use wire::packet::{
@@ -108,11 +107,7 @@ impl Store for MapStore {
             .clear();
         Ok(())
     }
-    fn traverse(
-        &mut self,
-        db: DbId,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
         for (key, stored) in self.databases.get(&db).ok_or(StoreError::Unknown(db))? {
             let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
             if visit(key, &raw).is_break() {
@@ -246,7 +241,7 @@ impl Cluster {
                 self.inputs.push_back((node, Input::Timer));
             }
             self.run();
-            self.now = self.now + Duration::from_nanos(1);
+            self.now += Duration::from_nanos(1);
         }
         self.now = end;
     }
@@ -465,6 +460,7 @@ fn settings(me: Pnn, nodes: Vec<NodeEntry>) -> Settings {
             wall_clock_at_zero: 0,
             tunables: Tunables::default(),
         },
+        public_addresses: false,
         log_level: 3,
         pid: 4711,
         wall_clock_at_zero: 0,

@@ -3,12 +3,13 @@
 use tracing::debug;
 use wire::coding::Encode;
 use wire::packet::{Body, CallFlags, Header, ReplyCall, ReqCall, function};
-use wire::types::RecordHeader;
+use wire::types::{RecordFlags, RecordHeader};
 use wire::{ClientId, DbId, ReqId, Time};
 
 use super::{Parked, packet};
 use crate::engine::{Ctx, Engine};
 use crate::io::Output;
+use crate::readonly::{is_lent, without_header};
 use crate::record;
 use crate::store::StoreError;
 use crate::timers::Deadline;
@@ -36,6 +37,8 @@ pub(crate) struct PendingCall {
     pub(crate) callid: u32,
     calldata: Vec<u8>,
     started: Time,
+    /// The client did not ask for the header that the answer begins with.
+    strip_header: bool,
     /// Other calls for the key wait for this one.
     leads: bool,
 }
@@ -74,7 +77,7 @@ impl Engine {
         client: ClientId,
         header: &Header,
         call: &ReqCall<'_>,
-        parked: &Parked,
+        bytes: &[u8],
     ) -> Result<(), StoreError> {
         let Some(db) = self.databases.get_mut(&call.db) else {
             return Ok(());
@@ -83,26 +86,42 @@ impl Engine {
         if ctx.tunables.fetch_collapse == 1
             && let Some(queue) = db.fetching.get_mut(call.key)
         {
-            queue.push_back(Parked::Client(client, parked.bytes().to_vec()));
+            queue.push_back(Parked::Client(client, bytes.to_vec()));
             return Ok(());
         }
-        if stored.header.dmaster == ctx.me {
-            let (status, data) = call_local(call.callid, &stored.header, &stored.data);
-            self.statistics.call_latency.update(0.0);
-            reply_to_client(ctx, client, header.reqid, status, &data);
+        let again = || Parked::Client(client, bytes.to_vec());
+        if db.delegations.waits(call.key, again) {
             return Ok(());
         }
-        let pending = PendingCall {
+        let reads_only = db.reads_only(call);
+        let here = stored.header.dmaster == ctx.me;
+        if here && !reads_only && is_lent(&stored.header) {
+            return self.start_revoke(ctx, call.db, call.key, stored, again());
+        }
+        let mut pending = PendingCall {
             caller: Caller::Client(client, header.reqid),
             db: call.db,
             key: call.key.to_vec(),
-            // without delegations every read is a migration
-            flags: call.flags.difference(CallFlags::WANT_READONLY),
+            flags: call.flags,
             callid: call.callid,
             calldata: call.calldata.to_vec(),
             started: ctx.now,
+            strip_header: false,
             leads: ctx.tunables.fetch_collapse == 1,
         };
+        if reads_only {
+            // so that the header of the copy comes with it
+            pending.strip_header = call.callid == function::FETCH;
+            pending.callid = function::FETCH_WITH_HEADER;
+        } else {
+            // where nothing is lent every read is a migration
+            pending.flags.remove(CallFlags::WANT_READONLY);
+        }
+        if here || (reads_only && stored.header.flags.contains(RecordFlags::RO_HAVE_READONLY)) {
+            let (status, data) = call_local(pending.callid, &stored.header, &stored.data);
+            self.complete(ctx, &pending, status, &data);
+            return Ok(());
+        }
         if pending.leads {
             db.fetching.entry(pending.key.clone()).or_default();
             self.timers.set(
@@ -125,6 +144,7 @@ impl Engine {
             callid: function::NULL,
             calldata: Vec::new(),
             started: ctx.now,
+            strip_header: false,
             leads: false,
         };
         self.statistics.pending_calls += 1;
@@ -175,6 +195,11 @@ impl Engine {
         status: i32,
         data: &[u8],
     ) {
+        let data = if pending.strip_header {
+            without_header(data)
+        } else {
+            data
+        };
         if let Caller::Client(client, reqid) = pending.caller {
             reply_to_client(ctx, client, reqid, status, data);
         }

@@ -131,10 +131,12 @@ impl Engine {
             header.flags |= RecordFlags::VACUUM_MIGRATED;
         }
         record::write(ctx, db, key, &mut header, data)?;
+        db.pin_down(ctx, &mut self.timers, key);
         if asked.is_none() {
             info!(db = %db.name, reqid = %reqid, "a record came for a call that is no longer there");
             return Ok(());
         }
+        db.count_migration(ctx, &mut self.timers, key);
         self.complete_locally(ctx, reqid, &header, data);
         Ok(())
     }

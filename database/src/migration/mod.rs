@@ -26,6 +26,7 @@ mod dmaster;
 mod reply;
 mod request;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use tracing::{debug, error, info};
@@ -36,8 +37,9 @@ pub(crate) use client_call::PendingCall;
 
 use crate::engine::{Ctx, Engine, Purpose};
 use crate::io::{Job, Output, WorkEvent, WorkId};
+use crate::readonly::{Task, lent_copy};
 use crate::statistics::{lock_wait_began, lock_wait_ended};
-use crate::store::Lock;
+use crate::store::{Lock, StoreError};
 
 /// A packet that is being looked at, or waits to be.
 #[derive(Debug)]
@@ -46,14 +48,8 @@ pub(crate) enum Parked {
     Client(ClientId, Vec<u8>),
     /// From a node, ours included.
     Node(Vec<u8>),
-}
-
-impl Parked {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Client(_, bytes) | Self::Node(bytes) => bytes,
-        }
-    }
+    /// No packet: a step of taking copies back.
+    Task(Task),
 }
 
 /// Packets that wait for one chain lock.
@@ -106,38 +102,75 @@ pub(crate) fn packet(
 impl Engine {
     /// Looks at a packet: takes the chain lock of its record, or has it wait for that.
     pub(crate) fn process(&mut self, ctx: &mut Ctx<'_>, parked: Parked) {
-        let packet = match Packet::decode(parked.bytes()) {
-            Ok(packet) => packet,
-            Err(why) => return malformed(ctx, &parked, &why.to_string()),
-        };
-        if matches!(parked, Parked::Node(_)) && !self.acceptable(ctx, &packet.header) {
+        let Some((id, key)) = self.subject(ctx, &parked) else {
             return;
-        }
-        let Some((id, key)) = record_of(&packet.body) else {
-            return self.answered(ctx, &packet);
         };
         let Some(db) = self.databases.get_mut(&id) else {
-            return unknown_database(ctx, &parked, &packet.header, id);
+            return;
         };
         if db.freeze.is_frozen() {
             db.frozen_queue.push(parked);
             return;
         }
-        if let Some(wait) = db.lock_waits.get_mut(key) {
+        if let Some(wait) = db.lock_waits.get_mut(&*key) {
             wait.queue.push_back(parked);
             return;
         }
-        match ctx.store.try_lock(id, key) {
+        match ctx.store.try_lock(id, &key) {
             Ok(Lock::Held) => {
                 self.with_lock(ctx, &parked);
-                ctx.store.unlock(id, key);
+                ctx.store.unlock(id, &key);
             }
             Ok(Lock::Busy) => {
-                let key = key.to_vec();
+                let key = key.into_owned();
                 self.wait_for_lock(ctx, id, key, parked);
             }
             Err(why) => error!(db = %db.name, %why, "cannot lock a record"),
         }
+    }
+
+    /// The record that has to be locked, in a database that is attached; `None` when there is nothing more to do.
+    fn subject<'p>(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        parked: &'p Parked,
+    ) -> Option<(DbId, Cow<'p, [u8]>)> {
+        let bytes = match parked {
+            Parked::Client(_, bytes) | Parked::Node(bytes) => bytes,
+            Parked::Task(task) => return Some((task.db, Cow::Borrowed(&task.key))),
+        };
+        let packet = match Packet::decode(bytes) {
+            Ok(packet) => packet,
+            Err(why) => {
+                malformed(ctx, parked, &why.to_string());
+                return None;
+            }
+        };
+        if matches!(parked, Parked::Node(_)) && !self.acceptable(ctx, &packet.header) {
+            return None;
+        }
+        let Some((id, key)) = record_of(&packet.body) else {
+            let lent = self.record_lent_by(&packet);
+            if lent.is_none() {
+                self.answered(ctx, &packet);
+            }
+            return lent.map(|(id, key)| (id, Cow::Owned(key)));
+        };
+        if !self.databases.contains_key(&id) {
+            unknown_database(ctx, parked, &packet.header, id);
+            return None;
+        }
+        Some((id, Cow::Borrowed(key)))
+    }
+
+    /// The record of which this answer brings a copy to keep.
+    fn record_lent_by(&self, answer: &Packet<'_>) -> Option<(DbId, Vec<u8>)> {
+        let Body::ReplyCall(reply) = &answer.body else {
+            return None;
+        };
+        let call = self.calls.get(&answer.header.reqid)?;
+        lent_copy(call.callid, reply.data)?;
+        Some((call.db, call.key.clone()))
     }
 
     /// Between nodes a call counts only within one generation, and not at all on a banned node.
@@ -159,25 +192,41 @@ impl Engine {
 
     /// The chain lock is held, by us or on our behalf.
     fn with_lock(&mut self, ctx: &mut Ctx<'_>, parked: &Parked) {
-        let Ok(packet) = Packet::decode(parked.bytes()) else {
-            return;
-        };
-        let header = packet.header;
-        let done = match (parked, packet.body) {
-            (Parked::Client(client, _), Body::ReqCall(call)) => {
-                self.client_call(ctx, *client, &header, &call, parked)
-            }
-            (Parked::Node(bytes), Body::ReqCall(call)) => {
-                self.request_call(ctx, &header, &call, bytes)
-            }
-            (_, Body::ReqDmaster(request)) => self.request_dmaster(ctx, &header, &request),
-            (_, Body::ReplyDmaster(reply)) => self.reply_dmaster(ctx, &header, &reply),
-            _ => Ok(()),
+        let done = match parked {
+            Parked::Task(task) => self.task(ctx, task),
+            Parked::Client(client, bytes) => self.packet_with_lock(ctx, Some(*client), bytes),
+            Parked::Node(bytes) => self.packet_with_lock(ctx, None, bytes),
         };
         if let Err(why) = done {
             // the copy can no longer be trusted to be in step with the others
-            error!(%why, operation = ?header.operation, "a record could not be read or written");
+            error!(%why, "a record could not be read or written");
             ctx.recovery_needed(format!("local copy failed: {why}"));
+        }
+    }
+
+    fn packet_with_lock(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        client: Option<ClientId>,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let Ok(packet) = Packet::decode(bytes) else {
+            return Ok(());
+        };
+        let header = packet.header;
+        match (client, &packet.body) {
+            (Some(client), Body::ReqCall(call)) => {
+                self.client_call(ctx, client, &header, call, bytes)
+            }
+            (None, Body::ReqCall(call)) => self.request_call(ctx, &header, call, bytes),
+            (_, Body::ReqDmaster(request)) => self.request_dmaster(ctx, &header, request),
+            (_, Body::ReplyDmaster(reply)) => self.reply_dmaster(ctx, &header, reply),
+            (_, Body::ReplyCall(reply)) => {
+                self.keep_copy(ctx, header.reqid, reply.data)?;
+                self.answered(ctx, &packet);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -231,7 +280,7 @@ impl Engine {
         let generation = db.generation;
         ctx.store.mark(id, key);
         for parked in wait.queue {
-            if matches!(parked, Parked::Client(..)) || generation == wait.generation {
+            if !matches!(parked, Parked::Node(..)) || generation == wait.generation {
                 self.with_lock(ctx, &parked);
             }
         }
@@ -243,7 +292,7 @@ impl Engine {
 fn malformed(ctx: &mut Ctx<'_>, parked: &Parked, why: &str) {
     match parked {
         Parked::Client(client, _) => ctx.emit(Output::DropClient(*client, why.to_owned())),
-        Parked::Node(_) => error!(why, "malformed packet from a node dropped"),
+        _ => error!(why, "malformed packet from a node dropped"),
     }
 }
 
@@ -267,7 +316,7 @@ fn unknown_database(ctx: &mut Ctx<'_>, parked: &Parked, header: &Header, id: DbI
             ctx.emit(Output::ToClient(*client, reply));
         }
         Parked::Node(_) if header.operation == Operation::ReplyDmaster => {}
-        Parked::Node(_) => {
+        _ => {
             let reply = packet(
                 ctx.me,
                 header.source,

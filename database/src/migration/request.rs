@@ -1,12 +1,13 @@
 //! REQ_CALL from a node: this node is asked for a record, as its location master or as its data master.
 
 use tracing::{debug, warn};
-use wire::packet::{Body, Header, Packet, ReqCall};
+use wire::packet::{Body, Header, Packet, ReqCall, function};
 use wire::types::RecordFlags;
 
-use super::packet;
+use super::{Parked, packet};
 use crate::engine::{Ctx, Engine};
 use crate::io::Output;
+use crate::readonly::is_lent;
 use crate::record;
 use crate::statistics::count_hops;
 use crate::store::StoreError;
@@ -23,12 +24,28 @@ impl Engine {
         let Some(db) = self.databases.get_mut(&call.db) else {
             return Ok(());
         };
+        let again = || Parked::Node(bytes.to_vec());
+        // our own clients may use what is pinned down here
+        if header.source != ctx.me && db.sticky.waits(call.key, again) {
+            return Ok(());
+        }
         let stored = record::fetch(ctx, db, call.key)?;
+        if db.delegations.waits(call.key, again) {
+            return Ok(());
+        }
         if stored.header.dmaster != ctx.me {
             redirect(ctx, call, stored.header.dmaster, bytes);
             return Ok(());
         }
+        let reads_only = db.reads_only(call) && call.callid == function::FETCH_WITH_HEADER;
+        if reads_only && header.source != ctx.me {
+            return self.lend(ctx, header, call, stored);
+        }
+        if !reads_only && is_lent(&stored.header) {
+            return self.start_revoke(ctx, call.db, call.key, stored, again());
+        }
         count_hops(&mut self.statistics, &mut db.statistics, call.hopcount);
+        db.make_sticky(ctx, &mut self.timers, call.key, call.hopcount);
         if header.source == ctx.me {
             self.complete_locally(ctx, header.reqid, &stored.header, &stored.data);
             return Ok(());
