@@ -55,25 +55,23 @@ impl Migrations {
     }
 }
 
-/// Enters a count in the list of the highest, which is in ascending order.
+/// Enters a count in the list of the highest, which is in ascending order. True: the key is new there.
 fn enter(statistics: &mut DbStatistics, key: &[u8], count: u32) -> bool {
     let hot = &mut statistics.hot_keys;
     let known = hot.iter_mut().find(|hot| hot.key == key);
     let added = known.is_none();
-    match known {
-        Some(known) if known.count >= count => return false,
-        Some(known) => known.count = count,
-        None if hot.len() == HOT_KEYS && hot.first().is_some_and(|least| count <= least.count) => {
-            return false;
-        }
-        None => {
-            if hot.len() >= HOT_KEYS {
-                hot.remove(0);
+    if let Some(known) = known {
+        known.count = known.count.max(count);
+    } else if hot.len() < HOT_KEYS {
+        let key = key.to_vec();
+        hot.push(HotKey { count, key });
+    } else {
+        match hot.first_mut() {
+            Some(least) if least.count < count => {
+                let key = key.to_vec();
+                *least = HotKey { count, key };
             }
-            hot.push(HotKey {
-                count,
-                key: key.to_vec(),
-            });
+            _ => return false,
         }
     }
     hot.sort_by_key(|hot| hot.count);
