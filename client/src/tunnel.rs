@@ -1,8 +1,9 @@
 //! Tunnels: requests and answers between clients of different nodes, carried by the daemons.
 //!
-//! A C daemon (4.17.12, `ctdb_daemon_send_tunnel`, `daemon_tunnel_handler`) passes on neither the
-//! request id nor the sending node. So answers come back only where all daemons on the way are ours;
-//! with a C daemon use [`Asker::send`] and say in the data who asks.
+//! A daemon passes on no request id: neither a C one (4.17.12, `ctdb_daemon_send_tunnel`,
+//! `daemon_tunnel_handler`), which does not pass on the sending node either, nor ours, which does. So
+//! [`Asker::request`] finds its answer only where something else hands the id through; otherwise use
+//! [`Asker::send`] and say in the data who asks, and what is answered.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@
 //! asked the same in each phase, and all must do it, or the recovery fails with a culprit. In
 //! `Databases` some databases at a time go through [`database`]'s machine, each up to five times.
 //! The order and the conditions are those of `ctdb_recovery_helper.c`, 4.17.12, except that one
-//! lost node ends it at once.
+//! lost node ends it at once, and that a database is tried five times, not three.
 
 pub(super) mod database;
 mod merge;
