@@ -1,5 +1,6 @@
 //! The daemon by itself and with others, in memory: what clients of one cluster get to see.
 
+#[expect(dead_code, reason = "parts of the rig are for other tests")]
 mod rig;
 
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Daemons without sockets: their outputs become each other's inputs, in order, under a clock that the test moves.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 use cluster::membership::{self, LockOutcome, NodeEntry};
@@ -10,22 +12,34 @@ use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
 use wire::coding::Encode;
 use wire::control::{Control, Request};
 use wire::packet::{
-    Body, ControlFlags, Header, Operation, Packet, ReplyControl, ReqCall, ReqControl, ReqMessage,
+    Body, CallFlags, ControlFlags, Header, Operation, Packet, ReplyControl, ReqCall, ReqControl,
+    ReqMessage,
 };
 use wire::tunables::Tunables;
-use wire::types::{DbFlags, RecordHeader, RecoveryMode, VnnMap};
+use wire::types::{DbFlags, RecordFlags, RecordHeader, RecoveryMode, VnnMap};
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, Time};
 
-/// A database in memory, with locks that a test can hold.
-#[derive(Default)]
+/// The records of one database.
+type Records = BTreeMap<Vec<u8>, Stored>;
+
+/// Databases in memory; a clone is another view of the same.
+#[derive(Default, Clone)]
 pub(crate) struct MapStore {
-    databases: BTreeMap<DbId, BTreeMap<Vec<u8>, Stored>>,
-    saved: BTreeMap<DbId, BTreeMap<Vec<u8>, Stored>>,
+    databases: Rc<RefCell<BTreeMap<DbId, Records>>>,
+    saved: BTreeMap<DbId, Records>,
+}
+
+impl MapStore {
+    fn with<T>(&self, db: DbId, use_it: impl FnOnce(&mut Records) -> T) -> Result<T, StoreError> {
+        let mut databases = self.databases.borrow_mut();
+        let records = databases.get_mut(&db).ok_or(StoreError::Unknown(db))?;
+        Ok(use_it(records))
+    }
 }
 
 impl Store for MapStore {
     fn open(&mut self, db: DbId, name: &str, _: DbFlags) -> Result<Opened, StoreError> {
-        self.databases.entry(db).or_default();
+        self.databases.borrow_mut().entry(db).or_default();
         Ok(Opened {
             path: name.to_owned(),
             open_flags: 0,
@@ -33,7 +47,7 @@ impl Store for MapStore {
         })
     }
     fn close(&mut self, db: DbId) {
-        self.databases.remove(&db);
+        self.databases.borrow_mut().remove(&db);
     }
     fn try_lock(&mut self, _: DbId, _: &[u8]) -> Result<Lock, StoreError> {
         Ok(Lock::Held)
@@ -42,12 +56,7 @@ impl Store for MapStore {
     fn mark(&mut self, _: DbId, _: &[u8]) {}
     fn unmark(&mut self, _: DbId, _: &[u8]) {}
     fn fetch(&mut self, db: DbId, key: &[u8]) -> Result<Option<Stored>, StoreError> {
-        Ok(self
-            .databases
-            .get(&db)
-            .ok_or(StoreError::Unknown(db))?
-            .get(key)
-            .cloned())
+        self.with(db, |records| records.get(key).cloned())
     }
     fn store(
         &mut self,
@@ -56,33 +65,21 @@ impl Store for MapStore {
         header: &RecordHeader,
         data: &[u8],
     ) -> Result<(), StoreError> {
-        let records = self.databases.get_mut(&db).ok_or(StoreError::Unknown(db))?;
-        records.insert(
-            key.to_vec(),
-            Stored {
-                header: *header,
-                data: data.to_vec(),
-            },
-        );
-        Ok(())
+        let stored = Stored {
+            header: *header,
+            data: data.to_vec(),
+        };
+        self.with(db, |records| drop(records.insert(key.to_vec(), stored)))
     }
     fn delete(&mut self, db: DbId, key: &[u8]) -> Result<(), StoreError> {
-        self.databases
-            .get_mut(&db)
-            .ok_or(StoreError::Unknown(db))?
-            .remove(key);
-        Ok(())
+        self.with(db, |records| drop(records.remove(key)))
     }
     fn mark_all(&mut self, _: DbId) -> Result<(), StoreError> {
         Ok(())
     }
     fn unmark_all(&mut self, _: DbId) {}
     fn begin(&mut self, db: DbId) -> Result<(), StoreError> {
-        let records = self
-            .databases
-            .get(&db)
-            .ok_or(StoreError::Unknown(db))?
-            .clone();
+        let records = self.with(db, |records| records.clone())?;
         self.saved.insert(db, records);
         Ok(())
     }
@@ -93,28 +90,24 @@ impl Store for MapStore {
             .ok_or(StoreError::Failed("no transaction".into()))
     }
     fn cancel(&mut self, db: DbId) -> Result<(), StoreError> {
-        let records = self
+        let saved = self
             .saved
             .remove(&db)
             .ok_or(StoreError::Failed("no transaction".into()))?;
-        self.databases.insert(db, records);
-        Ok(())
+        self.with(db, |records| *records = saved)
     }
     fn wipe(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.databases
-            .get_mut(&db)
-            .ok_or(StoreError::Unknown(db))?
-            .clear();
-        Ok(())
+        self.with(db, Records::clear)
     }
     fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
-        for (key, stored) in self.databases.get(&db).ok_or(StoreError::Unknown(db))? {
-            let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
-            if visit(key, &raw).is_break() {
-                break;
+        self.with(db, |records| {
+            for (key, stored) in records {
+                let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
+                if visit(key, &raw).is_break() {
+                    break;
+                }
             }
-        }
-        Ok(())
+        })
     }
     fn enable_seqnum(&mut self, _: DbId) {}
     fn seqnum(&mut self, _: DbId) -> u32 {
@@ -154,6 +147,7 @@ pub(crate) enum Got {
 pub(crate) struct Cluster {
     pub(crate) now: Time,
     daemons: Vec<Daemon>,
+    stores: Vec<MapStore>,
     inputs: VecDeque<(usize, Input)>,
     pub(crate) got: BTreeMap<(usize, ClientId), Vec<Got>>,
     pub(crate) closed: Vec<(usize, ClientId, String)>,
@@ -161,6 +155,9 @@ pub(crate) struct Cluster {
     /// Commits that a worker was given; answered with success unless the test takes them.
     pub(crate) hold_commits: bool,
     pub(crate) commits: Vec<(usize, WorkId)>,
+    /// Packets to this node stay on the way.
+    pub(crate) hold_packets_to: Option<usize>,
+    held: Vec<(usize, Input)>,
 }
 
 /// The client that every node has.
@@ -177,10 +174,11 @@ impl Cluster {
             })
             .collect();
         let mut out = Vec::new();
+        let stores: Vec<MapStore> = (0..count).map(|_| MapStore::default()).collect();
         let make = |n| {
             Daemon::new(
                 settings(Pnn(n), nodes.clone()),
-                Box::new(MapStore::default()),
+                Box::new(stores[n as usize].clone()),
                 &mut out,
             )
         };
@@ -188,12 +186,15 @@ impl Cluster {
         let mut cluster = Self {
             now: Time(1),
             daemons,
+            stores,
             inputs: VecDeque::new(),
             got: BTreeMap::new(),
             closed: Vec::new(),
             last_reqid: 0,
             hold_commits: false,
             commits: Vec::new(),
+            hold_packets_to: None,
+            held: Vec::new(),
         };
         for node in 0..count as usize {
             for other in (0..count).filter(|other| *other != node as u32) {
@@ -251,8 +252,13 @@ impl Cluster {
             Output::ToClient { client, packet } => self.client_got(node, client, &packet),
             Output::ToNode { node: to, packet } => {
                 let from = Pnn(node as u32);
-                self.inputs
-                    .push_back((to.0 as usize, Input::NodePacket { from, packet }));
+                let to = to.0 as usize;
+                let queued = (to, Input::NodePacket { from, packet });
+                if self.hold_packets_to == Some(to) {
+                    self.held.push(queued);
+                } else {
+                    self.inputs.push_back(queued);
+                }
             }
             Output::CloseClient { client, reason } => {
                 self.closed.push((node, client, reason));
@@ -272,6 +278,28 @@ impl Cluster {
             }
             _ => {}
         }
+    }
+
+    /// The packets that were held up arrive.
+    pub(crate) fn release_packets(&mut self) {
+        self.hold_packets_to = None;
+        self.inputs.extend(self.held.drain(..));
+        self.run();
+    }
+
+    /// A node's own copy of a record, as a client there finds it in the file.
+    pub(crate) fn copy(&mut self, node: usize, db: DbId, key: &[u8]) -> Option<Stored> {
+        self.stores[node].fetch(db, key).expect("attached")
+    }
+
+    /// A client writes a record in the file: it may, on the data master, while there are no delegations.
+    pub(crate) fn write(&mut self, node: usize, db: DbId, key: &[u8], value: &[u8]) {
+        let stored = self.copy(node, db, key).expect("migrated here");
+        assert_eq!(stored.header.dmaster, Pnn(node as u32));
+        assert!(!stored.header.flags.intersects(RecordFlags::RO_FLAGS));
+        self.stores[node]
+            .store(db, key, &stored.header, value)
+            .expect("attached");
     }
 
     fn work(&mut self, node: usize, work: WorkId, job: Job) {
@@ -320,7 +348,7 @@ impl Cluster {
         self.got.remove(&(node, CLIENT)).unwrap_or_default()
     }
 
-    fn send(&mut self, node: usize, destination: Pnn, body: Body<'_>) -> u32 {
+    pub(crate) fn send(&mut self, node: usize, destination: Pnn, body: Body<'_>) -> u32 {
         self.last_reqid += 1;
         let reqid = ReqId(self.last_reqid);
         let header = Header {
@@ -388,7 +416,18 @@ impl Cluster {
 
     /// A client wants a record.
     pub(crate) fn call(&mut self, node: usize, db: DbId, callid: u32, key: &[u8]) -> u32 {
-        let flags = wire::packet::CallFlags::IMMEDIATE_MIGRATION;
+        self.call_for(node, db, callid, key, CallFlags::IMMEDIATE_MIGRATION)
+    }
+
+    /// A client wants a record, in a way of its own.
+    pub(crate) fn call_for(
+        &mut self,
+        node: usize,
+        db: DbId,
+        callid: u32,
+        key: &[u8],
+        flags: CallFlags,
+    ) -> u32 {
         self.send(
             node,
             Pnn::CURRENT,
