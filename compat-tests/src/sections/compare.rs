@@ -3,7 +3,7 @@
 //! A script of steps runs on both; every step's output is compared line by line, with what has to
 //! differ masked: times, the generation, which node became leader, how many clients there are.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::check_line;
 use crate::cluster::Cluster;
@@ -52,11 +52,52 @@ const ONCE: [&[&str]; 12] = [
     &["status", "-n", "9"],
 ];
 
+/// What is asked of databases, of the first node and then of the last.
+const DATA: [&[&str]; 20] = [
+    &["pstore", "kept.tdb", "k", "hello"],
+    &["pfetch", "kept.tdb", "k"],
+    &["pfetch", "kept.tdb", "nosuch"],
+    &["getdbseqnum", "kept.tdb"],
+    &["catdb", "kept.tdb"],
+    &["pdelete", "kept.tdb", "k"],
+    &["catdb", "kept.tdb"],
+    &["writekey", "compare.tdb", "vk", "value"],
+    &["readkey", "compare.tdb", "vk"],
+    &["readkey", "compare.tdb", "nosuch"],
+    &["deletekey", "compare.tdb", "vk"],
+    &["readkey", "compare.tdb", "vk"],
+    &["getdbstatus", "compare.tdb"],
+    &["detach", "compare.tdb"],
+    &["wipedb", "compare.tdb"],
+    &["wipedb", "kept.tdb"],
+    &["process-exists", "1"],
+    &["setdebug", "INFO"],
+    &["getdebug"],
+    &["setdebug", "NOTICE"],
+];
+/// How the last node leaves and returns: a command, the flag that is then shown, and the way back.
+const AWAY: [(&[&str], &str, &[&str]); 3] = [
+    (&["disable"], "DISABLED", &["enable"]),
+    (&["ban", "300"], "BANNED", &["unban"]),
+    (&["stop"], "STOPPED", &["continue"]),
+];
+
+/// What is known to differ, and why. It is asked last, and has to differ: what agrees is taken off.
+const NOT_YET: [(&[&str], &str); 2] = [
+    (
+        &["setdbreadonly", "compare.tdb"],
+        "no read-only delegations yet",
+    ),
+    (&["setdbsticky", "compare.tdb"], "no sticky records yet"),
+];
+
 /// One step's command, and what it printed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
     what: String,
     output: String,
+    /// Why it is known to differ.
+    not_yet: Option<&'static str>,
 }
 
 /// Runs the script on a cluster whose nodes are booted, to its end.
@@ -64,10 +105,32 @@ pub struct Step {
 /// # Errors
 /// The cluster does not reach one of the states.
 pub fn record(cluster: &Cluster) -> Result<Vec<Step>> {
-    let (first, last) = (&cluster.nodes[0], &cluster.nodes[cluster.last()]);
     let mut steps = Vec::new();
     cluster.start_ctdbd()?;
     ask_all("up", cluster, &mut steps)?;
+    databases(cluster, &mut steps)?;
+    for (leave, flag, come_back) in AWAY {
+        away(cluster, leave, flag, come_back, &mut steps)?;
+    }
+    recoveries(cluster, &mut steps)?;
+    let (first, last) = (&cluster.nodes[0], &cluster.nodes[cluster.last()]);
+    steps.push(ask("recovered", first, &["reloadnodes"])?);
+    steps.push(ask("recovered", last, &["shutdown"])?);
+    within(20, || last.check_none("ctdbd"))?;
+    within(60, || cluster.check_rest_ok())?;
+    ask_all("one shut down", cluster, &mut steps)?;
+    for (question, why) in NOT_YET {
+        let step = ask("one shut down", first, question)?;
+        steps.push(Step {
+            not_yet: first.is_ours().then_some(why),
+            ..step
+        });
+    }
+    Ok(steps)
+}
+
+fn databases(cluster: &Cluster, steps: &mut Vec<Step>) -> Result<()> {
+    let (first, last) = (&cluster.nodes[0], &cluster.nodes[cluster.last()]);
     for attach in [
         &["attach", "compare.tdb"][..],
         &["attach", "kept.tdb", "persistent"],
@@ -77,28 +140,56 @@ pub fn record(cluster: &Cluster) -> Result<Vec<Step>> {
     for question in ONCE {
         steps.push(ask("attached", first, question)?);
     }
-    ask_all("attached", cluster, &mut steps)?;
-    steps.push(ask("up", last, &["stop"])?);
-    let stopped = || {
+    for question in DATA {
+        steps.push(ask("attached", first, question)?);
+    }
+    for question in DATA {
+        steps.push(ask("attached", last, question)?);
+    }
+    within(60, || cluster.check_all_ok())?;
+    ask_all("attached", cluster, steps)
+}
+
+/// The last node leaves, everything is asked, and it returns.
+fn away(
+    cluster: &Cluster,
+    leave: &[&str],
+    flag: &str,
+    come_back: &[&str],
+    steps: &mut Vec<Step>,
+) -> Result<()> {
+    let (first, last) = (&cluster.nodes[0], &cluster.nodes[cluster.last()]);
+    steps.push(ask("all OK", last, leave)?);
+    let shown = || {
         check_line(
             &first.ctdb(&["status"])?,
-            &[&format!("pnn:{} ", last.pnn), "STOPPED"],
+            &[&format!("pnn:{} ", last.pnn), flag],
         )
     };
-    within(20, stopped)?;
+    within(20, shown).with_context(|| format!("ctdb {}", leave.join(" ")))?;
     within(20, || settled(first))?;
-    ask_all("stopped", cluster, &mut steps)?;
-    steps.push(ask("stopped", last, &["continue"])?);
+    ask_all(flag, cluster, steps)?;
+    steps.push(ask(flag, last, come_back)?);
+    within(60, || cluster.check_all_ok()).with_context(|| format!("ctdb {}", come_back.join(" ")))
+}
+
+/// What makes the leader recover.
+fn recoveries(cluster: &Cluster, steps: &mut Vec<Step>) -> Result<()> {
+    let (first, last) = (&cluster.nodes[0], &cluster.nodes[cluster.last()]);
+    steps.push(ask("all OK", last, &["setlmasterrole", "off"])?);
+    within(60, || check_line(&first.ctdb(&["status"])?, &["Size:2"]))?;
     within(60, || cluster.check_all_ok())?;
-    ask_all("continued", cluster, &mut steps)?;
-    steps.push(ask("continued", first, &["recover"])?);
+    ask_all("one without lmaster role", cluster, steps)?;
+    steps.push(ask(
+        "one without lmaster role",
+        last,
+        &["setlmasterrole", "on"],
+    )?);
+    within(60, || check_line(&first.ctdb(&["status"])?, &["Size:3"]))?;
     within(60, || cluster.check_all_ok())?;
-    ask_all("recovered", cluster, &mut steps)?;
-    steps.push(ask("recovered", last, &["shutdown"])?);
-    within(20, || last.check_none("ctdbd"))?;
-    within(60, || cluster.check_rest_ok())?;
-    ask_all("one shut down", cluster, &mut steps)?;
-    Ok(steps)
+    steps.push(ask("all OK", first, &["recover"])?);
+    within(60, || cluster.check_all_ok())?;
+    ask_all("recovered", cluster, steps)
 }
 
 /// Not in recovery.
@@ -127,6 +218,7 @@ fn ask(state: &str, node: &Node, args: &[&str]) -> Result<Step> {
     Ok(Step {
         what: format!("{state}: node {}: ctdb {}", node.pnn, args.join(" ")),
         output,
+        not_yet: None,
     })
 }
 
@@ -161,14 +253,19 @@ pub fn compare(theirs: &[Step], ours: &[Step], report: &mut Report) {
         Ok(())
     });
     for (theirs, ours) in theirs.iter().zip(ours) {
-        report.check(&theirs.what, || {
-            ensure!(
-                theirs == ours,
-                "theirs:\n{}\nours:\n{}",
-                theirs.output,
-                ours.output
-            );
-            Ok(())
+        let differs = ours
+            .not_yet
+            .map(|why| format!(" differs: {why}"))
+            .unwrap_or_default();
+        let agrees = (&theirs.what, &theirs.output) == (&ours.what, &ours.output);
+        report.check(&format!("{}{differs}", theirs.what), || {
+            match (agrees, ours.not_yet) {
+                (true, None) | (false, Some(_)) => Ok(()),
+                (true, Some(_)) => {
+                    bail!("it agrees now: take it off the list of what is not there yet")
+                }
+                (false, None) => bail!("theirs:\n{}\nours:\n{}", theirs.output, ours.output),
+            }
         });
     }
 }
