@@ -99,6 +99,10 @@ impl Engine {
             id,
             Database::new(id, name.to_owned(), kind, opened, attached, generation),
         );
+        if !ctx.view.is_active(ctx.me) && !ctx.view.nodes.is_empty() {
+            // on a stopped or banned node everything is frozen, what comes later too
+            self.freeze(ctx, id, None);
+        }
         Ok((id, true))
     }
 
@@ -125,8 +129,11 @@ impl Engine {
         self.deferred_attaches.push(Deferred(control.clone()));
     }
 
-    /// Clients that waited for the recovery.
+    /// Clients that waited for the recovery, or for the first one and the start of this node after it.
     pub(crate) fn retry_attaches(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.view.in_recovery || !ctx.view.started {
+            return;
+        }
         for Deferred(control) in core::mem::take(&mut self.deferred_attaches) {
             self.control(ctx, control);
         }
@@ -176,14 +183,13 @@ impl Engine {
 
     fn detach(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
         self.thaw(ctx, id);
-        let Some(db) = self.databases.remove(&id) else {
+        let Some(mut db) = self.databases.remove(&id) else {
             return;
         };
         info!(db = %db.name, "Detached from database");
-        for wait in db.lock_waits.into_values() {
-            ctx.emit(Output::Release(wait.work()));
-        }
-        self.calls.retain(|_, call| call.db != id);
+        self.give_back_parked(ctx, &mut db);
+        self.refuse_calls_of_database(ctx, id);
+        self.refuse_applies(ctx, core::mem::take(&mut db.applying));
         ctx.store.close(id);
         ctx.emit(Output::Detached(id));
     }

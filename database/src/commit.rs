@@ -13,7 +13,7 @@
 //! because smbd then compares sequence numbers to find out what became of its transaction.
 
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{error, info, warn};
 use wire::coding::Encode;
@@ -21,9 +21,10 @@ use wire::control::Request;
 use wire::types::RecBuffer;
 use wire::{ClientId, DbId, Pnn, Time};
 
+use crate::database::Database;
 use crate::engine::{Asked, Ctx, Engine, Purpose};
 use crate::io::{Job, Output, OwnToken, Token, WorkEvent, WorkId};
-use crate::timers::Deadline;
+use crate::timers::{Deadline, TimerId};
 
 /// Status of a commit whose outcome is not known; sent after a recovery (`ctdb_persistent.c`, 4.17.12).
 const ENDED_BY_RECOVERY: i32 = 2;
@@ -37,6 +38,7 @@ pub(crate) struct Commit {
     waiting: BTreeSet<Pnn>,
     /// Some node failed: only a recovery can end this.
     failed: bool,
+    timer: TimerId,
 }
 
 /// An UPDATE_RECORD that a worker applies.
@@ -63,12 +65,13 @@ impl Engine {
         }
         let nodes = ctx.view.committing();
         let (Some(client), false) = (client, nodes.is_empty()) else {
-            return ctx.reply(token, 0, Vec::new());
+            return ctx.refuse(token, -1, "no node is there to commit to");
         };
         let timeout = Duration::from_secs(u64::from(ctx.tunables.control_timeout));
         for node in &nodes {
             let own = OwnToken(self.next_id());
-            self.own_controls.insert(own, Asked::Commit(records.db));
+            self.own_controls
+                .insert(own, Asked::Commit(records.db, token));
             ctx.emit(Output::Control {
                 token: Some(own),
                 destination: *node,
@@ -77,14 +80,15 @@ impl Engine {
                 timeout,
             });
         }
-        self.timers
-            .set(ctx.now + timeout, Deadline::Commit(records.db, token));
+        let deadline = Deadline::Commit(records.db, token);
+        let timer = self.timers.set(ctx.now + timeout, deadline);
         if let Some(db) = self.databases.get_mut(&records.db) {
             db.commit = Some(Commit {
                 token,
                 client,
                 waiting: nodes.into_iter().collect(),
                 failed: false,
+                timer,
             });
         }
     }
@@ -118,12 +122,21 @@ impl Engine {
         Ok(())
     }
 
-    /// A node answered an UPDATE_RECORD.
-    pub(crate) fn commit_answered(&mut self, ctx: &mut Ctx<'_>, id: DbId, from: Pnn, status: i32) {
+    /// A node answered an UPDATE_RECORD. A late answer to an earlier commit says nothing about the one that runs.
+    pub(crate) fn commit_answered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        id: DbId,
+        token: Token,
+        from: Pnn,
+        status: i32,
+    ) {
         let Some(db) = self.databases.get_mut(&id) else {
             return;
         };
-        let Some(commit) = &mut db.commit else { return };
+        let Some(commit) = db.commit.as_mut().filter(|commit| commit.token == token) else {
+            return;
+        };
         if ctx.view.in_recovery {
             return; // the recovery decides
         }
@@ -138,7 +151,7 @@ impl Engine {
         }
         commit.waiting.remove(&from);
         if commit.waiting.is_empty() && !commit.failed {
-            let token = commit.token;
+            self.timers.cancel(commit.timer);
             db.commit = None;
             ctx.reply(token, 0, Vec::new());
         }
@@ -166,6 +179,7 @@ impl Engine {
         }
         for db in self.databases.values_mut() {
             if let Some(commit) = db.commit.take() {
+                self.timers.cancel(commit.timer);
                 ctx.refuse(
                     commit.token,
                     ENDED_BY_RECOVERY,
@@ -178,11 +192,8 @@ impl Engine {
     /// The client of a commit is gone, and nobody would hear of its outcome.
     pub(crate) fn drop_commit_of(&mut self, ctx: &mut Ctx<'_>, client: ClientId) {
         for db in self.databases.values_mut() {
-            if db
-                .commit
-                .take_if(|commit| commit.client == client)
-                .is_some()
-            {
+            if let Some(commit) = db.commit.take_if(|commit| commit.client == client) {
+                self.timers.cancel(commit.timer);
                 error!(db = %db.name, "client exit while transaction commit active. Forcing recovery.");
                 ctx.recovery_needed("a client died while it committed");
             }
@@ -191,15 +202,16 @@ impl Engine {
 
     /// UPDATE_RECORD: apply a commit (or end a delegation) on this node.
     pub(crate) fn update_record(&mut self, ctx: &mut Ctx<'_>, token: Token, records: &RecBuffer) {
-        if ctx.view.in_recovery {
-            return ctx.refuse(token, -1, "recovery is active");
-        }
         if let Some(why) = ctx.store.unhealthy_reason(records.db) {
             return ctx.refuse(token, -1, &format!("the database is unhealthy: {why}"));
         }
         let refusal = match self.databases.get(&records.db) {
             None => Some("unknown database"),
             Some(db) if db.freeze.has_begun() => Some("the database is being frozen"),
+            // where a recovery has done with the database, the other nodes may be in use again before this one
+            Some(db) if ctx.view.in_recovery && !is_recovered(ctx, db) => {
+                Some("recovery is active")
+            }
             Some(_) => None,
         };
         if let Some(why) = refusal {
@@ -278,6 +290,20 @@ impl Engine {
         self.lock_if_drained(ctx, id);
     }
 
+    /// A database is being detached: nothing more is applied to it.
+    pub(crate) fn refuse_applies(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        applying: BTreeMap<WorkId, Applying>,
+    ) {
+        for (work, apply) in applying {
+            self.work.remove(&work);
+            self.statistics.pending_childwrite_calls =
+                self.statistics.pending_childwrite_calls.saturating_sub(1);
+            ctx.refuse(apply.token, -1, "the database is detached");
+        }
+    }
+
     /// A freeze begins: what the worker has not got yet is refused.
     pub(crate) fn refuse_queued_applies(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
         let Some(db) = self.databases.get_mut(&id) else {
@@ -298,4 +324,9 @@ impl Engine {
             }
         }
     }
+}
+
+/// The database has the content that all nodes of the present generation have.
+fn is_recovered(ctx: &Ctx<'_>, db: &Database) -> bool {
+    ctx.view.is_active(ctx.me) && db.generation == ctx.view.vnn_map.generation
 }

@@ -1,6 +1,6 @@
 //! One attached database: its kind, its generation and everything that waits for it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use wire::types::{DbFlags, DbStatistics, HOT_KEYS, HotKey};
 use wire::{DbId, Generation};
@@ -9,7 +9,7 @@ use crate::commit::{Applying, Commit};
 use crate::freeze::Freeze;
 use crate::hot_keys::Migrations;
 use crate::io::WorkId;
-use crate::migration::{LockWait, Parked};
+use crate::migration::{Fetching, LockWait, Parked};
 use crate::readonly::Delegations;
 use crate::recovery::Push;
 use crate::seqnum::Seqnum;
@@ -36,7 +36,7 @@ pub(crate) struct Database {
     /// Packets that came while the database was frozen.
     pub(crate) frozen_queue: Vec<Parked>,
     /// Keys that a client's call is fetching from another node, with the local calls that wait for the outcome.
-    pub(crate) fetching: BTreeMap<Vec<u8>, VecDeque<Parked>>,
+    pub(crate) fetching: BTreeMap<Vec<u8>, Fetching>,
     pub(crate) delegations: Delegations,
     pub(crate) sticky: Sticky,
     pub(crate) migrations: Migrations,

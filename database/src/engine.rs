@@ -80,8 +80,8 @@ pub(crate) enum Purpose {
 /// What this node asked another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// To apply a commit.
-    Commit(DbId),
+    /// To apply the commit that this token asked for.
+    Commit(DbId, Token),
     /// To remove vacuumed records.
     TryDelete(DbId),
     /// To give a read-only copy back.
@@ -188,7 +188,10 @@ impl Engine {
             Input::ClientGone(client) => self.client_gone(ctx, client),
             Input::Pushed { srvid, data } => self.push_records(ctx, srvid, &data),
             Input::Work { work, event } => self.work_event(ctx, work, event),
-            Input::Cluster(_) => self.traverse_nodes_changed(ctx),
+            Input::Cluster(_) => {
+                self.traverse_nodes_changed(ctx);
+                self.retry_attaches(ctx);
+            }
             Input::Tunables(_) => {}
             Input::RecoveryEnded => self.finish_commits(ctx),
             Input::BecameInactive => self.become_inactive(),
@@ -205,6 +208,8 @@ impl Engine {
             Deadline::Attach(token) => self.attach_waited_too_long(ctx, token),
             Deadline::Commit(db, token) => self.commit_timed_out(ctx, db, token),
             Deadline::Fetch(db, key) => self.release_fetch(db, &key),
+            Deadline::LockAgain(db, key) => self.lock_again(db, &key),
+            Deadline::FreezeAgain(db) => self.freeze_again(ctx, db),
             Deadline::Traverse(id) => self.traverse_timed_out(ctx, id),
             Deadline::Seqnum(db) => self.spread_seqnum(ctx, db),
             Deadline::Vacuum(db) => self.vacuum(ctx, db),
@@ -223,7 +228,7 @@ impl Engine {
         data: &[u8],
     ) {
         match self.own_controls.remove(&token) {
-            Some(Asked::Commit(db)) => self.commit_answered(ctx, db, from, status),
+            Some(Asked::Commit(db, commit)) => self.commit_answered(ctx, db, commit, from, status),
             Some(Asked::TryDelete(db)) => self.try_delete_answered(ctx, db, token, status, data),
             Some(Asked::GiveBack(db)) => self.gave_back(db, token, from, status),
             None => {}
@@ -243,7 +248,7 @@ impl Engine {
     }
 
     fn client_gone(&mut self, ctx: &mut Ctx<'_>, client: ClientId) {
-        self.drop_calls_of(client);
+        self.drop_calls_of(ctx, client);
         self.drop_attaches_of(client);
         self.drop_commit_of(ctx, client);
         self.drop_traverses_of(ctx, client);

@@ -11,11 +11,17 @@
 //! recovery it would change one copy alone. The lock on every chain is held by a worker process; this process goes on
 //! under its protection ([`crate::store::Store::mark_all`]).
 
+use core::time::Duration;
+
 use tracing::{error, info, warn};
 use wire::{DbId, Generation};
 
 use crate::engine::{Ctx, Engine, Purpose};
 use crate::io::{Job, Output, Token, WorkEvent, WorkId};
+use crate::timers::Deadline;
+
+/// How long after a freeze has failed or was lost the next try comes.
+const FREEZE_AGAIN: Duration = Duration::from_secs(1);
 
 /// How far the freeze of a database is.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -68,21 +74,21 @@ impl Engine {
         match self.databases.get(&id) {
             None => ctx.refuse(token, -1, "unknown database"),
             Some(db) if db.freeze.is_frozen() => ctx.reply(token, 0, Vec::new()),
-            Some(_) => self.freeze(ctx, id, Waiter::Control(token)),
+            Some(_) => self.freeze(ctx, id, Some(Waiter::Control(token))),
         }
     }
 
     /// Starts freezing, or joins those who wait for it.
-    pub(crate) fn freeze(&mut self, ctx: &mut Ctx<'_>, id: DbId, waiter: Waiter) {
+    pub(crate) fn freeze(&mut self, ctx: &mut Ctx<'_>, id: DbId, waiter: Option<Waiter>) {
         let Some(db) = self.databases.get_mut(&id) else {
             return;
         };
         match &mut db.freeze {
-            Freeze::Draining(waiters) | Freeze::Locking(_, waiters) => waiters.push(waiter),
+            Freeze::Draining(waiters) | Freeze::Locking(_, waiters) => waiters.extend(waiter),
             Freeze::Frozen(..) => {}
             Freeze::Thawed => {
                 info!(db = %db.name, "Freeze db");
-                db.freeze = Freeze::Draining(vec![waiter]);
+                db.freeze = Freeze::Draining(waiter.into_iter().collect());
                 self.refuse_queued_applies(ctx, id);
                 self.lock_if_drained(ctx, id);
             }
@@ -132,6 +138,7 @@ impl Engine {
                 error!(db = %db.name, ?event, "Failed to get db lock");
                 self.work.remove(&work);
                 self.tell_waiters(ctx, &waiters, false);
+                self.set_freeze_again(ctx, id);
             }
             (Freeze::Frozen(holder, transaction), event) if holder == work => {
                 // what was written meanwhile was written without protection
@@ -139,8 +146,22 @@ impl Engine {
                 db.freeze = Freeze::Frozen(holder, transaction);
                 self.thaw(ctx, id);
                 ctx.recovery_needed("a freeze was lost");
+                self.set_freeze_again(ctx, id);
             }
             (other, _) => db.freeze = other,
+        }
+    }
+
+    fn set_freeze_again(&mut self, ctx: &Ctx<'_>, id: DbId) {
+        self.timers
+            .set(ctx.now + FREEZE_AGAIN, Deadline::FreezeAgain(id));
+    }
+
+    /// Some time after a freeze failed or was lost. Until a recovery comes nobody else sees to it that the database is
+    /// frozen, and to a stopped or banned node none comes.
+    pub(crate) fn freeze_again(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
+        if ctx.view.in_recovery {
+            self.freeze(ctx, id, None);
         }
     }
 
@@ -160,6 +181,10 @@ impl Engine {
     pub(crate) fn thaw_control(&mut self, ctx: &mut Ctx<'_>, token: Token, id: DbId) {
         if !self.databases.contains_key(&id) {
             return ctx.refuse(token, -1, "unknown database");
+        }
+        if !ctx.view.is_active(ctx.me) {
+            // a leader that has not heard of it yet: on an inactive node everything stays frozen
+            return ctx.refuse(token, -1, "the node is inactive");
         }
         self.thaw(ctx, id);
         self.resend_calls(ctx, id);
@@ -186,7 +211,6 @@ impl Engine {
             }
         };
         info!(db = %db.name, generation = %db.generation, "Thaw db");
-        db.invalid_records = false;
         self.ready.extend(db.frozen_queue.drain(..));
         if let Some(work) = work {
             self.work.remove(&work);

@@ -110,6 +110,13 @@ impl Delegations {
             .collect()
     }
 
+    /// Everything that waits, as the database is being detached.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Parked> + '_ {
+        let waiting = self.clear();
+        let delayed = self.delayed.drain(..).map(|(_, call)| call);
+        waiting.into_iter().chain(delayed)
+    }
+
     /// Notes that a holder answered. Gives the key if it was the last one.
     fn answered(&mut self, token: OwnToken, status: i32) -> Option<Vec<u8>> {
         let key = self.asked.remove(&token)?;

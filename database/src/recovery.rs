@@ -99,10 +99,14 @@ impl Engine {
     pub(crate) fn transaction_commit(&mut self, ctx: &mut Ctx<'_>, token: Token, trans: &TransDb) {
         let tid = trans.transaction;
         self.on_frozen(ctx, token, trans.db, |ctx, db| {
+            if !ctx.view.is_active(ctx.me) {
+                return Err("the node is inactive".into());
+            }
             let work = running(db, tid)?;
             ctx.store.commit(db.id).map_err(|why| why.to_string())?;
             db.freeze = Freeze::Frozen(work, None);
             db.generation = tid;
+            db.invalid_records = false;
             if db.is_persistent() && ctx.store.unhealthy_reason(db.id).is_some() {
                 ctx.store
                     .set_unhealthy(db.id, None)
@@ -127,6 +131,9 @@ impl Engine {
     pub(crate) fn pull(&mut self, ctx: &mut Ctx<'_>, token: Token, source: Pnn, pull: &PullDbExt) {
         let srvid = pull.srvid;
         self.on_frozen(ctx, token, pull.db, |ctx, db| {
+            if db.push.is_some() {
+                return Err("a push is under way".into());
+            }
             if db.invalid_records {
                 return Ok(0u32.to_bytes());
             }
@@ -221,7 +228,7 @@ impl Engine {
         all.waiting += todo.len();
         info!(databases = todo.len(), "Freeze all");
         for id in todo {
-            self.freeze(ctx, id, Waiter::All);
+            self.freeze(ctx, id, Some(Waiter::All));
         }
         self.all_frozen_if_so(ctx);
     }

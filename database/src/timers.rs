@@ -15,6 +15,10 @@ pub(crate) enum Deadline {
     Commit(DbId, Token),
     /// Other clients' calls waited long enough behind the fetch of this key.
     Fetch(DbId, Vec<u8>),
+    /// A chain for which no worker was to be had is tried again.
+    LockAgain(DbId, Vec<u8>),
+    /// A database that has to be frozen, and is not, is frozen again.
+    FreezeAgain(DbId),
     /// A traverse took too long.
     Traverse(wire::ReqId),
     /// Compare and spread a sequence number.
@@ -29,21 +33,33 @@ pub(crate) enum Deadline {
     Vacuum(DbId),
 }
 
-/// The deadlines that are set. A deadline whose object is gone is ignored when it comes.
+/// Names a deadline that is set, in order to cancel it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TimerId(Time, u64);
+
+/// The deadlines that are set. A deadline whose object is gone is ignored when it comes; one that is set for every call
+/// or commit is cancelled, or they would pile up.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    deadlines: BTreeMap<(Time, u64), Deadline>,
+    deadlines: BTreeMap<TimerId, Deadline>,
     count: u64,
 }
 
 impl Timers {
-    pub(crate) fn set(&mut self, at: Time, what: Deadline) {
+    pub(crate) fn set(&mut self, at: Time, what: Deadline) -> TimerId {
         self.count += 1;
-        self.deadlines.insert((at, self.count), what);
+        let id = TimerId(at, self.count);
+        self.deadlines.insert(id, what);
+        id
+    }
+
+    /// Does nothing if it has come already.
+    pub(crate) fn cancel(&mut self, id: TimerId) {
+        self.deadlines.remove(&id);
     }
 
     pub(crate) fn first(&self) -> Option<Time> {
-        self.deadlines.keys().next().map(|(at, _)| *at)
+        self.deadlines.keys().next().map(|TimerId(at, _)| *at)
     }
 
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<Deadline> {

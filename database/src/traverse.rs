@@ -19,7 +19,7 @@ use wire::{ClientId, DbId, Pnn, ReqId, Srvid};
 
 use crate::engine::{Ctx, Engine, Purpose};
 use crate::io::{Job, Output, Token, WorkEvent, WorkId};
-use crate::timers::Deadline;
+use crate::timers::{Deadline, TimerId};
 
 /// A traverse that a local client asked for.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub(crate) struct Traverse {
     /// Nodes that have not sent everything yet.
     waiting: BTreeSet<Pnn>,
     records: u64,
+    timer: TimerId,
 }
 
 /// This node's part of a traverse.
@@ -74,8 +75,8 @@ impl Engine {
             });
         }
         let timeout = Duration::from_secs(u64::from(ctx.tunables.traverse_timeout));
-        self.timers
-            .set(ctx.now + timeout, Deadline::Traverse(reqid));
+        let deadline = Deadline::Traverse(reqid);
+        let timer = self.timers.set(ctx.now + timeout, deadline);
         let waiting = nodes.into_iter().collect();
         self.traverses.insert(
             reqid,
@@ -84,6 +85,7 @@ impl Engine {
                 start,
                 waiting,
                 records: 0,
+                timer,
             },
         );
     }
@@ -191,6 +193,7 @@ impl Engine {
             return;
         }
         if let Some(traverse) = self.traverses.remove(&reqid) {
+            self.timers.cancel(traverse.timer);
             info!(db = %traverse.start.db, id = %reqid, records = traverse.records, "Ending traverse");
             let end = OwnedRecord {
                 reqid: traverse.start.reqid,
@@ -250,6 +253,7 @@ impl Engine {
                 return true;
             }
             info!(db = %traverse.start.db, "Traverse cancelled by client disconnect");
+            self.timers.cancel(traverse.timer);
             kill(ctx, &traverse.start);
             false
         });

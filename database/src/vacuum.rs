@@ -27,12 +27,16 @@ use crate::timers::Deadline;
 
 /// Records looked at in one turn: the daemon serves others in between.
 const BATCH: usize = 1000;
+/// The pause between turns while there is more than one turn can do.
+const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
 
 /// What is to be vacuumed in one database.
 #[derive(Debug, Default)]
 pub(crate) struct Vacuum {
     scheduled: BTreeMap<Vec<u8>, RecordHeader>,
     timer_set: bool,
+    /// The last turn left records behind that it did not get to.
+    behind: bool,
     round: Option<Round>,
 }
 
@@ -96,6 +100,10 @@ impl Engine {
         for (id, db) in &mut self.databases {
             if !db.vacuum.timer_set && !db.vacuum.scheduled.is_empty() {
                 db.vacuum.timer_set = true;
+                let interval = match db.vacuum.behind {
+                    true => BETWEEN_BATCHES,
+                    false => interval,
+                };
                 self.timers.set(ctx.now + interval, Deadline::Vacuum(*id));
             }
         }
@@ -107,10 +115,12 @@ impl Engine {
             return;
         };
         db.vacuum.timer_set = false;
+        db.vacuum.behind &= db.vacuum.round.is_some();
         if ctx.view.in_recovery || db.freeze.has_begun() || db.vacuum.round.is_some() {
             return;
         }
         let batch: Vec<Vec<u8>> = db.vacuum.scheduled.keys().take(BATCH).cloned().collect();
+        db.vacuum.behind = db.vacuum.scheduled.len() > batch.len();
         let mut delete = BTreeMap::new();
         let mut moves: BTreeMap<Pnn, RecBuffer> = BTreeMap::new();
         for key in batch {

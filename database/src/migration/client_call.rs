@@ -1,8 +1,11 @@
 //! Calls of local clients: answered from the local copy, or sent to the node that has the record.
 
-use tracing::debug;
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use tracing::{debug, info};
 use wire::coding::Encode;
-use wire::packet::{Body, CallFlags, Header, ReplyCall, ReqCall, function};
+use wire::packet::{Body, CallFlags, Header, ReplyCall, ReplyError, ReqCall, function};
 use wire::types::{RecordFlags, RecordHeader};
 use wire::{ClientId, DbId, ReqId, Time};
 
@@ -12,11 +15,17 @@ use crate::io::Output;
 use crate::readonly::{is_lent, without_header};
 use crate::record;
 use crate::store::StoreError;
-use crate::timers::Deadline;
-use core::time::Duration;
+use crate::timers::{Deadline, TimerId};
 
 /// A fetch that is on its way holds up others for the same key no longer than this (`setup_deferred_fetch_locks`).
 const FETCH_WAIT: Duration = Duration::from_secs(30);
+
+/// A fetch that is on its way, and the local calls for the same key that wait for its outcome.
+#[derive(Debug)]
+pub(crate) struct Fetching {
+    pub(super) queue: VecDeque<Parked>,
+    pub(super) timer: TimerId,
+}
 
 /// Who waits for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +93,11 @@ impl Engine {
         };
         let stored = record::fetch(ctx, db, call.key)?;
         if ctx.tunables.fetch_collapse == 1
-            && let Some(queue) = db.fetching.get_mut(call.key)
+            && let Some(fetching) = db.fetching.get_mut(call.key)
         {
-            queue.push_back(Parked::Client(client, bytes.to_vec()));
+            fetching
+                .queue
+                .push_back(Parked::Client(client, bytes.to_vec()));
             return Ok(());
         }
         let again = || Parked::Client(client, bytes.to_vec());
@@ -123,11 +134,12 @@ impl Engine {
             return Ok(());
         }
         if pending.leads {
-            db.fetching.entry(pending.key.clone()).or_default();
-            self.timers.set(
-                ctx.now + FETCH_WAIT,
-                Deadline::Fetch(call.db, pending.key.clone()),
-            );
+            let deadline = Deadline::Fetch(call.db, pending.key.clone());
+            let fetching = Fetching {
+                queue: VecDeque::new(),
+                timer: self.timers.set(ctx.now + FETCH_WAIT, deadline),
+            };
+            db.fetching.insert(pending.key.clone(), fetching);
         }
         self.statistics.pending_calls += 1;
         self.send_call(ctx, stored.header.dmaster, pending);
@@ -172,14 +184,20 @@ impl Engine {
         self.calls.insert(reqid, pending);
     }
 
-    /// The record has come: answer the call that asked for it from the copy here.
+    /// The record has come: answer the call that asked for it from the copy here. A call for another record is none.
     pub(super) fn complete_locally(
         &mut self,
         ctx: &mut Ctx<'_>,
         reqid: ReqId,
+        (id, key): (DbId, &[u8]),
         header: &RecordHeader,
         data: &[u8],
     ) {
+        let asked = |call: &&PendingCall| call.db == id && call.key == key;
+        if self.calls.get(&reqid).filter(asked).is_none() {
+            info!(%reqid, db = %id, "a record for a call that is no longer there");
+            return;
+        }
         let Some(pending) = self.take_call(reqid) else {
             return;
         };
@@ -220,17 +238,19 @@ impl Engine {
 
     /// Lets the calls go on that waited for the fetch of a key.
     pub(crate) fn release_fetch(&mut self, id: DbId, key: &[u8]) {
-        if let Some(queue) = self
+        if let Some(fetching) = self
             .databases
             .get_mut(&id)
             .and_then(|db| db.fetching.remove(key))
         {
-            self.ready.extend(queue);
+            self.timers.cancel(fetching.timer);
+            self.ready.extend(fetching.queue);
         }
     }
 
-    /// A client is gone: its calls are forgotten. A record that still comes is kept all the same.
-    pub(crate) fn drop_calls_of(&mut self, client: ClientId) {
+    /// A client is gone: its calls are forgotten, whatever they wait for. A record that still comes is kept all the same.
+    pub(crate) fn drop_calls_of(&mut self, ctx: &mut Ctx<'_>, client: ClientId) {
+        self.forget_parked(ctx, client);
         let gone: Vec<ReqId> = self
             .calls
             .iter()
@@ -239,6 +259,23 @@ impl Engine {
             .collect();
         for reqid in gone {
             self.take_call(reqid);
+        }
+    }
+
+    /// A database is being detached: nobody will answer its calls.
+    pub(crate) fn refuse_calls_of_database(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
+        let gone: Vec<ReqId> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.db == id)
+            .map(|(reqid, _)| *reqid)
+            .collect();
+        for reqid in gone {
+            if let Some(pending) = self.take_call(reqid)
+                && let Caller::Client(client, reqid) = pending.caller
+            {
+                refuse_client(ctx, client, reqid, "the database is detached");
+            }
         }
     }
 
@@ -259,6 +296,17 @@ impl Engine {
             }
         }
     }
+}
+
+/// Tells a client that its call cannot be answered; it would wait for ever.
+pub(super) fn refuse_client(ctx: &mut Ctx<'_>, client: ClientId, reqid: ReqId, why: &str) {
+    let text = format!("{why}\0");
+    let body = Body::ReplyError(ReplyError {
+        status: -1,
+        message: text.as_bytes(),
+    });
+    let reply = packet(ctx.me, ctx.me, reqid, ctx.view.vnn_map.generation, body);
+    ctx.emit(Output::ToClient(client, reply));
 }
 
 fn reply_to_client(ctx: &mut Ctx<'_>, client: ClientId, reqid: ReqId, status: i32, data: &[u8]) {

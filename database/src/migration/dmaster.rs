@@ -1,6 +1,6 @@
 //! The hand-over of a record: REQ_DMASTER at the location master, REPLY_DMASTER at the new data master.
 
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 use wire::packet::{Body, CallFlags, Header, ReplyDmaster, ReqDmaster};
 use wire::types::{RecordFlags, RecordHeader};
 use wire::{DbId, Pnn, ReqId};
@@ -132,12 +132,10 @@ impl Engine {
         }
         record::write(ctx, db, key, &mut header, data)?;
         db.pin_down(ctx, &mut self.timers, key);
-        if asked.is_none() {
-            info!(db = %db.name, reqid = %reqid, "a record came for a call that is no longer there");
-            return Ok(());
+        if asked.is_some() {
+            db.count_migration(ctx, &mut self.timers, key);
         }
-        db.count_migration(ctx, &mut self.timers, key);
-        self.complete_locally(ctx, reqid, &header, data);
+        self.complete_locally(ctx, reqid, (id, key), &header, data);
         Ok(())
     }
 }

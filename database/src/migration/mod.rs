@@ -26,20 +26,24 @@ mod dmaster;
 mod reply;
 mod request;
 
+use core::time::Duration;
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use tracing::{debug, error, info};
-use wire::packet::{Body, Header, Operation, Packet};
+use tracing::{debug, error, warn};
+use wire::packet::{Body, Header, Operation, Packet, ReplyError};
+use wire::types::LockStatistics;
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Time};
 
-pub(crate) use client_call::PendingCall;
+pub(crate) use client_call::{Fetching, PendingCall};
 
+use crate::database::Database;
 use crate::engine::{Ctx, Engine, Purpose};
 use crate::io::{Job, Output, WorkEvent, WorkId};
 use crate::readonly::{Task, lent_copy};
 use crate::statistics::{lock_wait_began, lock_wait_ended};
 use crate::store::{Lock, StoreError};
+use crate::timers::Deadline;
 
 /// A packet that is being looked at, or waits to be.
 #[derive(Debug)]
@@ -52,21 +56,22 @@ pub(crate) enum Parked {
     Task(Task),
 }
 
+impl Parked {
+    fn is_of(&self, client: ClientId) -> bool {
+        matches!(self, Self::Client(id, _) if *id == client)
+    }
+}
+
+/// How long after a worker has failed to wait for a chain another is asked to.
+const LOCK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Packets that wait for one chain lock.
 #[derive(Debug)]
 pub(crate) struct LockWait {
-    work: WorkId,
+    /// The job that waits for the lock; none between a failed one and the next.
+    work: Option<WorkId>,
     since: Time,
-    /// Packets of nodes are dropped if a recovery gave the database a new generation meanwhile.
-    generation: Generation,
     queue: VecDeque<Parked>,
-}
-
-impl LockWait {
-    /// The job that waits for the lock.
-    pub(crate) fn work(&self) -> WorkId {
-        self.work
-    }
 }
 
 /// The record that a packet is about. A REPLY_CALL and a REPLY_ERROR name none: they are about a call of ours.
@@ -125,7 +130,7 @@ impl Engine {
                 let key = key.into_owned();
                 self.wait_for_lock(ctx, id, key, parked);
             }
-            Err(why) => error!(db = %db.name, %why, "cannot lock a record"),
+            Err(why) => failed(ctx, &parked, &why),
         }
     }
 
@@ -157,7 +162,7 @@ impl Engine {
             return lent.map(|(id, key)| (id, Cow::Owned(key)));
         };
         if !self.databases.contains_key(&id) {
-            unknown_database(ctx, parked, &packet.header, id);
+            unknown_database(ctx, parked, &packet.header, &packet.body, id);
             return None;
         }
         Some((id, Cow::Borrowed(key)))
@@ -198,9 +203,7 @@ impl Engine {
             Parked::Node(bytes) => self.packet_with_lock(ctx, None, bytes),
         };
         if let Err(why) = done {
-            // the copy can no longer be trusted to be in step with the others
-            error!(%why, "a record could not be read or written");
-            ctx.recovery_needed(format!("local copy failed: {why}"));
+            failed(ctx, parked, &why);
         }
     }
 
@@ -238,9 +241,8 @@ impl Engine {
         };
         lock_wait_began(&mut db.statistics.locks);
         let wait = LockWait {
-            work,
+            work: Some(work),
             since: ctx.now,
-            generation: db.generation,
             queue: VecDeque::from([first]),
         };
         db.lock_waits.insert(key.clone(), wait);
@@ -264,7 +266,7 @@ impl Engine {
         let Some(db) = self.databases.get_mut(&id) else {
             return ctx.emit(Output::Release(work));
         };
-        let Some(wait) = db.lock_waits.remove(key) else {
+        let Some(mut wait) = db.lock_waits.remove(key) else {
             return ctx.emit(Output::Release(work));
         };
         let granted = matches!(event, WorkEvent::Locked);
@@ -272,20 +274,105 @@ impl Engine {
         lock_wait_ended(&mut db.statistics.locks, waited, granted);
         lock_wait_ended(&mut self.statistics.locks, waited, granted);
         if !granted {
-            // try again from the start: the lock may be free by now
-            info!(db = %db.name, ?event, "a lock helper failed; trying again");
-            self.ready.extend(wait.queue);
+            warn!(db = %db.name, ?event, "a lock helper failed; another will try");
+            wait.work = None;
+            db.lock_waits.insert(key.to_vec(), wait);
+            let again = Deadline::LockAgain(id, key.to_vec());
+            self.timers.set(ctx.now + LOCK_AGAIN, again);
             return;
         }
-        let generation = db.generation;
         ctx.store.mark(id, key);
         for parked in wait.queue {
-            if !matches!(parked, Parked::Node(..)) || generation == wait.generation {
+            if self.still_counts(ctx, &parked) {
                 self.with_lock(ctx, &parked);
             }
         }
         ctx.store.unmark(id, key);
         ctx.emit(Output::Release(work));
+    }
+
+    /// A recovery may have come between a node's packet and its lock.
+    fn still_counts(&self, ctx: &Ctx<'_>, parked: &Parked) -> bool {
+        match parked {
+            Parked::Node(bytes) => {
+                Packet::decode(bytes).is_ok_and(|packet| self.acceptable(ctx, &packet.header))
+            }
+            Parked::Client(..) | Parked::Task(_) => true,
+        }
+    }
+
+    /// Some time after a lock helper failed: from the start, for the lock may be free by now.
+    pub(crate) fn lock_again(&mut self, id: DbId, key: &[u8]) {
+        let Some(db) = self.databases.get_mut(&id) else {
+            return;
+        };
+        if db
+            .lock_waits
+            .get(key)
+            .is_some_and(|wait| wait.work.is_none())
+            && let Some(wait) = db.lock_waits.remove(key)
+        {
+            self.ready.extend(wait.queue);
+        }
+    }
+
+    /// A client is gone: nothing is done for it any more, and no lock waited for.
+    fn forget_parked(&mut self, ctx: &mut Ctx<'_>, client: ClientId) {
+        for db in self.databases.values_mut() {
+            db.frozen_queue.retain(|parked| !parked.is_of(client));
+            for fetching in db.fetching.values_mut() {
+                fetching.queue.retain(|parked| !parked.is_of(client));
+            }
+            db.lock_waits.retain(|_, wait| {
+                wait.queue.retain(|parked| !parked.is_of(client));
+                if wait.queue.is_empty() {
+                    give_up_wait(ctx, &mut self.work, &mut self.statistics.locks, wait);
+                    db.statistics.locks.num_pending =
+                        db.statistics.locks.num_pending.saturating_sub(1);
+                }
+                !wait.queue.is_empty()
+            });
+        }
+    }
+
+    /// A database is being detached: whatever waits in it is looked at once more, and finds that it is gone.
+    pub(crate) fn give_back_parked(&mut self, ctx: &mut Ctx<'_>, db: &mut Database) {
+        self.ready.extend(db.frozen_queue.drain(..));
+        self.ready.extend(db.delegations.drain());
+        for wait in core::mem::take(&mut db.lock_waits).into_values() {
+            give_up_wait(ctx, &mut self.work, &mut self.statistics.locks, &wait);
+            self.ready.extend(wait.queue);
+        }
+        for fetching in core::mem::take(&mut db.fetching).into_values() {
+            self.timers.cancel(fetching.timer);
+            self.ready.extend(fetching.queue);
+        }
+    }
+}
+
+/// Nobody waits for the lock any more.
+fn give_up_wait(
+    ctx: &mut Ctx<'_>,
+    work: &mut BTreeMap<WorkId, Purpose>,
+    locks: &mut LockStatistics,
+    wait: &LockWait,
+) {
+    if let Some(job) = wait.work {
+        work.remove(&job);
+        locks.num_pending = locks.num_pending.saturating_sub(1);
+        ctx.emit(Output::Release(job));
+    }
+}
+
+/// A record could not be read or written: a client is told, and the copy can no longer be trusted to be in step with
+/// the others.
+fn failed(ctx: &mut Ctx<'_>, parked: &Parked, why: &StoreError) {
+    error!(%why, "a record could not be locked, read or written");
+    ctx.recovery_needed(format!("local copy failed: {why}"));
+    if let Parked::Client(client, bytes) = parked
+        && let Ok(packet) = Packet::decode(bytes)
+    {
+        client_call::refuse_client(ctx, *client, packet.header.reqid, &why.to_string());
     }
 }
 
@@ -297,34 +384,30 @@ fn malformed(ctx: &mut Ctx<'_>, parked: &Parked, why: &str) {
 }
 
 /// Nobody waits in vain: a client gets an error for a database that is not attached, as a node does.
-fn unknown_database(ctx: &mut Ctx<'_>, parked: &Parked, header: &Header, id: DbId) {
-    let text = format!("Unknown database in request. db_id==0x{:08x}\0", id.0);
+fn unknown_database(
+    ctx: &mut Ctx<'_>,
+    parked: &Parked,
+    header: &Header,
+    body: &Body<'_>,
+    id: DbId,
+) {
+    let text = format!("Unknown database in request. db_id==0x{:08x}", id.0);
     error!(source = %header.source, db = %id, "unknown database in request");
-    let body = Body::ReplyError(wire::packet::ReplyError {
+    let asker = match (parked, body) {
+        (Parked::Client(client, _), _) => {
+            return client_call::refuse_client(ctx, *client, header.reqid, &text);
+        }
+        (_, Body::ReqCall(_)) => header.source,
+        // the call is one of the node that was to have the record
+        (_, Body::ReqDmaster(request)) => request.dmaster,
+        _ => return,
+    };
+    let text = format!("{text}\0");
+    let body = Body::ReplyError(ReplyError {
         status: -1,
         message: text.as_bytes(),
     });
-    match parked {
-        Parked::Client(client, _) => {
-            let reply = packet(
-                ctx.me,
-                ctx.me,
-                header.reqid,
-                ctx.view.vnn_map.generation,
-                body,
-            );
-            ctx.emit(Output::ToClient(*client, reply));
-        }
-        Parked::Node(_) if header.operation == Operation::ReplyDmaster => {}
-        _ => {
-            let reply = packet(
-                ctx.me,
-                header.source,
-                header.reqid,
-                ctx.view.vnn_map.generation,
-                body,
-            );
-            ctx.emit(Output::ToNode(header.source, reply));
-        }
-    }
+    let generation = ctx.view.vnn_map.generation;
+    let reply = packet(ctx.me, asker, header.reqid, generation, body);
+    ctx.emit(Output::ToNode(asker, reply));
 }

@@ -47,7 +47,13 @@ impl Engine {
         count_hops(&mut self.statistics, &mut db.statistics, call.hopcount);
         db.make_sticky(ctx, &mut self.timers, call.key, call.hopcount);
         if header.source == ctx.me {
-            self.complete_locally(ctx, header.reqid, &stored.header, &stored.data);
+            let record = (call.db, call.key);
+            self.complete_locally(ctx, header.reqid, record, &stored.header, &stored.data);
+            return Ok(());
+        }
+        if !ctx.view.is_active(header.source) {
+            // the record would be lost on its way; a recovery is near, after which the call is asked again
+            warn!(db = %db.name, source = %header.source, "a call of a node that is not there is dropped");
             return Ok(());
         }
         if db.commit.is_some() {
