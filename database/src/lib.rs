@@ -6,9 +6,10 @@
 //! ```text
 //!                 ┌────────────────────────── Engine ───────────────────────────┐
 //!   client calls  │ migration/   where a record lives, and how it moves          │  packets to nodes
-//!   node packets ─▶ vacuum.rs    records without a value, removed everywhere     ├─▶ replies to clients
+//!   node packets ─▶ readonly.rs  copies lent out for reading, and called back    ├─▶ replies to clients
 //!   controls      │ commit.rs    transactions on every node, or on none          │  jobs for worker processes
 //!   worker events │ traverse.rs  every record of the cluster, once               │  notifications
+//!                 │ vacuum.rs    records without a value, removed everywhere     │
 //!   cluster news ─▶ freeze.rs    still for a recovery; recovery.rs pulls, pushes │
 //!                 └──────────────────────────┬──────────────────────────────────┘
 //!                                     store.rs│ (synchronous: the local tdb files)
@@ -17,7 +18,7 @@
 //! The shell gives [`io::Input`]s to [`Engine::handle`] and carries out the [`io::Output`]s in their order: a store has
 //! always happened before the packet that tells of it is sent.
 //!
-//! Read-only delegations, sticky and hot records are not here: a call that asks for a delegation migrates the record.
+//! `sticky.rs` holds a record that wanders too fast, `hot_keys.rs` counts migrations by key.
 #![forbid(unsafe_code)]
 
 mod attach;
