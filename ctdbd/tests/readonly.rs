@@ -125,7 +125,7 @@ fn recover(cluster: &mut Cluster, db: DbId, nodes: &[u32], generation: Generatio
         data: &records,
     });
     for node in nodes {
-        cluster.send(0, Pnn(*node), body.clone());
+        cluster.send(0, Pnn(*node), body);
     }
     all(
         cluster,
