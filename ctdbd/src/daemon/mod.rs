@@ -278,7 +278,7 @@ impl Daemon {
             }
             Body::ReqTunnel(tunnel) => {
                 self.statistics.client_req_tunnel += 1;
-                self.send_tunnel(to, &tunnel, out);
+                self.send_tunnel(to, reqid, &tunnel, out);
             }
             _ => {
                 let reason = format!(

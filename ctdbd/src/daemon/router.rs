@@ -156,8 +156,14 @@ impl Daemon {
         }
     }
 
-    /// Sends a client's tunnel packet on.
-    pub(super) fn send_tunnel(&mut self, to: Pnn, tunnel: &ReqTunnel<'_>, out: &mut Vec<Output>) {
+    /// Sends a client's tunnel packet on, with its request id: the tunnel's users match answers by it (C loses it).
+    pub(super) fn send_tunnel(
+        &mut self,
+        to: Pnn,
+        reqid: ReqId,
+        tunnel: &ReqTunnel<'_>,
+        out: &mut Vec<Output>,
+    ) {
         if !self.router.tunnels.contains_key(&tunnel.tunnel) {
             info!(tunnel = %tunnel.tunnel, "tunnel id not registered, dropping pkt");
             return;
@@ -165,10 +171,10 @@ impl Daemon {
         for node in self.nodes_of(to) {
             let body = Body::ReqTunnel(*tunnel);
             if node == self.me {
-                let header = self.header(node, ReqId(0), &body);
+                let header = self.header(node, reqid, &body);
                 self.deliver_tunnel(&header, tunnel, out);
             } else {
-                self.send_node(node, ReqId(0), body, out);
+                self.send_node(node, reqid, body, out);
             }
         }
     }
@@ -188,7 +194,6 @@ impl Daemon {
         let body = Body::ReqTunnel(*tunnel);
         let header = Header {
             destination: self.me,
-            reqid: ReqId(0),
             generation: self.generation,
             ..*header
         };
