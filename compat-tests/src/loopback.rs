@@ -102,14 +102,11 @@ impl Loopback {
     }
 
     fn daemon(&self, root: &Path, pnn: usize) -> Command {
-        // however we end, the daemons end too
-        let mut command = Command::new("setpriv");
+        let mut command = Command::new(root.join("usr/sbin/ctdbd"));
+        // in test mode a daemon ends with its standard input, so it ends with us, however we end
         command
-            .args(["--pdeathsig", "TERM"])
-            .arg(root.join("usr/sbin/ctdbd"))
-            .arg("--interactive");
-        command
-            .stdin(Stdio::null())
+            .arg("--interactive")
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         // Ctrl-C is for us, and we tell them

@@ -3,7 +3,7 @@
 //! A script of steps runs on both; every step's output is compared line by line, with what has to
 //! differ masked: times, the generation, which node became leader, how many clients there are.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::check_line;
 use crate::cluster::Cluster;
@@ -53,7 +53,7 @@ const ONCE: [&[&str]; 12] = [
 ];
 
 /// What is asked of databases, of the first node and then of the last.
-const DATA: [&[&str]; 20] = [
+const DATA: [&[&str]; 22] = [
     &["pstore", "kept.tdb", "k", "hello"],
     &["pfetch", "kept.tdb", "k"],
     &["pfetch", "kept.tdb", "nosuch"],
@@ -66,6 +66,8 @@ const DATA: [&[&str]; 20] = [
     &["readkey", "compare.tdb", "nosuch"],
     &["deletekey", "compare.tdb", "vk"],
     &["readkey", "compare.tdb", "vk"],
+    &["setdbreadonly", "compare.tdb"],
+    &["setdbsticky", "compare.tdb"],
     &["getdbstatus", "compare.tdb"],
     &["detach", "compare.tdb"],
     &["wipedb", "compare.tdb"],
@@ -82,22 +84,11 @@ const AWAY: [(&[&str], &str, &[&str]); 3] = [
     (&["stop"], "STOPPED", &["continue"]),
 ];
 
-/// What is known to differ, and why. It is asked last, and has to differ: what agrees is taken off.
-const NOT_YET: [(&[&str], &str); 2] = [
-    (
-        &["setdbreadonly", "compare.tdb"],
-        "no read-only delegations yet",
-    ),
-    (&["setdbsticky", "compare.tdb"], "no sticky records yet"),
-];
-
 /// One step's command, and what it printed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
     what: String,
     output: String,
-    /// Why it is known to differ.
-    not_yet: Option<&'static str>,
 }
 
 /// Runs the script on a cluster whose nodes are booted, to its end.
@@ -119,13 +110,6 @@ pub fn record(cluster: &Cluster) -> Result<Vec<Step>> {
     within(20, || last.check_none("ctdbd"))?;
     within(60, || cluster.check_rest_ok())?;
     ask_all("one shut down", cluster, &mut steps)?;
-    for (question, why) in NOT_YET {
-        let step = ask("one shut down", first, question)?;
-        steps.push(Step {
-            not_yet: first.is_ours().then_some(why),
-            ..step
-        });
-    }
     Ok(steps)
 }
 
@@ -218,7 +202,6 @@ fn ask(state: &str, node: &Node, args: &[&str]) -> Result<Step> {
     Ok(Step {
         what: format!("{state}: node {}: ctdb {}", node.pnn, args.join(" ")),
         output,
-        not_yet: None,
     })
 }
 
@@ -253,19 +236,14 @@ pub fn compare(theirs: &[Step], ours: &[Step], report: &mut Report) {
         Ok(())
     });
     for (theirs, ours) in theirs.iter().zip(ours) {
-        let differs = ours
-            .not_yet
-            .map(|why| format!(" differs: {why}"))
-            .unwrap_or_default();
-        let agrees = (&theirs.what, &theirs.output) == (&ours.what, &ours.output);
-        report.check(&format!("{}{differs}", theirs.what), || {
-            match (agrees, ours.not_yet) {
-                (true, None) | (false, Some(_)) => Ok(()),
-                (true, Some(_)) => {
-                    bail!("it agrees now: take it off the list of what is not there yet")
-                }
-                (false, None) => bail!("theirs:\n{}\nours:\n{}", theirs.output, ours.output),
-            }
+        report.check(&theirs.what, || {
+            ensure!(
+                theirs == ours,
+                "theirs:\n{}\nours:\n{}",
+                theirs.output,
+                ours.output
+            );
+            Ok(())
         });
     }
 }
