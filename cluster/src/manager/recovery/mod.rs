@@ -9,9 +9,9 @@
 //!
 //! The participants are the connected nodes that say of themselves that they are active. Each is
 //! asked the same in each phase, and all must do it, or the recovery fails with a culprit. In
-//! `Databases` some databases at a time go through [`database`]'s machine, each up to five times.
+//! `Databases` some databases at a time go through [`database`]'s machine, each up to three times.
 //! The order and the conditions are those of `ctdb_recovery_helper.c`, 4.17.12, except that one
-//! lost node ends it at once, and that a database is tried five times, not three.
+//! lost node ends it at once.
 
 pub(super) mod database;
 mod merge;
@@ -34,8 +34,8 @@ use super::view::View;
 
 /// How many databases are recovered at once: it bounds the memory for merged copies.
 const AT_ONCE: usize = 8;
-/// How often a database is tried.
-const ATTEMPTS: u32 = 5;
+/// How often a database is tried, and how many faults of a node are too many (`NUM_RETRIES`, 4.17.12).
+const ATTEMPTS: u32 = 3;
 
 /// Where the recovery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
