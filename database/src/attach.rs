@@ -99,6 +99,7 @@ impl Engine {
             id,
             Database::new(id, name.to_owned(), kind, opened, attached, generation),
         );
+        self.arm_vacuum(ctx, id);
         if !ctx.view.is_active(ctx.me) && !ctx.view.nodes.is_empty() {
             // on a stopped or banned node everything is frozen, what comes later too
             self.freeze(ctx, id, None);
@@ -183,6 +184,7 @@ impl Engine {
 
     fn detach(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
         self.thaw(ctx, id);
+        self.stop_vacuuming(ctx, id);
         let Some(mut db) = self.databases.remove(&id) else {
             return;
         };

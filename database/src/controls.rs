@@ -53,6 +53,7 @@ impl Engine {
                 | R::DbPushConfirm(_)
                 | R::DbOpenFlags(_)
                 | R::VacuumFetch(_)
+                | R::DbVacuum(_)
                 | R::SetDbReadonly(_)
                 | R::SetDbSticky(_)
         )
@@ -89,8 +90,9 @@ impl Engine {
             R::UpdateRecord(records) => self.update_record(ctx, token, records),
             R::TryDeleteRecords(records) => self.try_delete_records(ctx, token, records),
             R::VacuumFetch(records) => self.vacuum_fetch(ctx, token, records),
+            R::DbVacuum(request) => self.vacuum_now(ctx, token, request),
             R::ScheduleForDeletion(data) => {
-                self.schedule_for_deletion(ctx, token, data.db, data.header, &data.key)
+                self.schedule_for_deletion(ctx, token, data.db, &data.key)
             }
             R::SetDbReadonly(db) => self.set_property(ctx, token, *db, DbFlags::READONLY),
             R::SetDbSticky(db) => self.set_property(ctx, token, *db, DbFlags::STICKY),

@@ -75,6 +75,8 @@ pub(crate) enum Purpose {
     Apply(DbId),
     /// Our part of a traverse.
     Traverse(DbId),
+    /// The vacuuming of the whole of this database.
+    Vacuum(DbId),
 }
 
 /// What this node asked another one.
@@ -84,6 +86,8 @@ pub(crate) enum Asked {
     Commit(DbId, Token),
     /// To remove vacuumed records.
     TryDelete(DbId),
+    /// To take over records that are to be vacuumed.
+    VacuumFetch(DbId),
     /// To give a read-only copy back.
     GiveBack(DbId),
 }
@@ -147,7 +151,6 @@ impl Engine {
         while let Some(parked) = self.ready.pop_front() {
             self.process(&mut ctx, parked);
         }
-        self.arm_vacuums(&ctx);
     }
 
     pub(crate) fn context<'a>(
@@ -192,7 +195,7 @@ impl Engine {
                 self.traverse_nodes_changed(ctx);
                 self.retry_attaches(ctx);
             }
-            Input::Tunables(_) => {}
+            Input::Tunables(_) => self.arm_vacuums(ctx),
             Input::RecoveryEnded => self.finish_commits(ctx),
             Input::BecameInactive => self.become_inactive(),
             Input::RecoveryModeNormal => self.recovery_mode_normal(ctx),
@@ -212,7 +215,9 @@ impl Engine {
             Deadline::FreezeAgain(db) => self.freeze_again(ctx, db),
             Deadline::Traverse(id) => self.traverse_timed_out(ctx, id),
             Deadline::Seqnum(db) => self.spread_seqnum(ctx, db),
-            Deadline::Vacuum(db) => self.vacuum(ctx, db),
+            Deadline::Vacuum(db) => self.vacuum_due(ctx, db),
+            Deadline::VacuumGoesOn(db) => self.vacuum_goes_on(ctx, db),
+            Deadline::VacuumTooLong(db) => self.vacuum_took_too_long(ctx, db),
             Deadline::Delayed(db) => self.delay_is_over(ctx, db),
             Deadline::Sticky(db, key) => self.unstick(ctx, db, &key),
             Deadline::Migrations(db) => self.expire_migrations(ctx, db),
@@ -229,7 +234,9 @@ impl Engine {
     ) {
         match self.own_controls.remove(&token) {
             Some(Asked::Commit(db, commit)) => self.commit_answered(ctx, db, commit, from, status),
-            Some(Asked::TryDelete(db)) => self.try_delete_answered(ctx, db, token, status, data),
+            Some(asked @ (Asked::TryDelete(_) | Asked::VacuumFetch(_))) => {
+                self.vacuum_answered(ctx, asked, token, status, data);
+            }
             Some(Asked::GiveBack(db)) => self.gave_back(db, token, from, status),
             None => {}
         }
@@ -244,6 +251,7 @@ impl Engine {
             Purpose::Freeze(db) => self.freeze_event(ctx, work, db, event),
             Purpose::Apply(db) => self.applied(ctx, work, db, event),
             Purpose::Traverse(_) => self.serve_traverse(ctx, work, event),
+            Purpose::Vacuum(db) => self.vacuum_read(ctx, work, db, event),
         }
     }
 

@@ -89,6 +89,7 @@ impl Engine {
             Freeze::Thawed => {
                 info!(db = %db.name, "Freeze db");
                 db.freeze = Freeze::Draining(waiter.into_iter().collect());
+                self.end_run(ctx, id, false);
                 self.refuse_queued_applies(ctx, id);
                 self.lock_if_drained(ctx, id);
             }

@@ -104,7 +104,7 @@ pub(crate) fn write(
             header.rsn += u64::from(bump_rsn);
             ctx.store.store(db.id, key, header, data)?;
             if schedule {
-                db.vacuum.schedule(key, *header);
+                db.vacuum.schedule(key);
             } else {
                 db.vacuum.forget(key);
             }

@@ -31,6 +31,10 @@ pub(crate) enum Deadline {
     Migrations(DbId),
     /// Remove records that were scheduled for deletion.
     Vacuum(DbId),
+    /// The next slice of a vacuuming run.
+    VacuumGoesOn(DbId),
+    /// A vacuuming run took too long.
+    VacuumTooLong(DbId),
 }
 
 /// Names a deadline that is set, in order to cancel it.

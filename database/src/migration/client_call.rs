@@ -218,8 +218,9 @@ impl Engine {
         } else {
             data
         };
-        if let Caller::Client(client, reqid) = pending.caller {
-            reply_to_client(ctx, client, reqid, status, data);
+        match pending.caller {
+            Caller::Client(client, reqid) => reply_to_client(ctx, client, reqid, status, data),
+            Caller::Vacuum => self.fetched_for_vacuum(ctx, pending.db, &pending.key),
         }
         self.statistics
             .call_latency

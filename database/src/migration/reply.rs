@@ -26,7 +26,7 @@ impl Engine {
                 });
                 let generation = ctx.view.vnn_map.generation;
                 let Caller::Client(client, client_reqid) = pending.caller() else {
-                    return;
+                    return self.fetched_for_vacuum(ctx, pending.db, &pending.key);
                 };
                 let sent = packet(ctx.me, ctx.me, client_reqid, generation, body);
                 ctx.emit(Output::ToClient(client, sent));
