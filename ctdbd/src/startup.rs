@@ -36,6 +36,34 @@ pub struct Options {
     pub interactive: bool,
 }
 
+/// Exit status where the client socket cannot be bound (`ctdb_daemon.c`, 4.17.12).
+const NO_SOCKET: u8 = 10;
+/// Exit status where the pid file cannot be had (the same).
+const NO_PID_FILE: u8 = 11;
+
+/// A failure with an exit status of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{error:#}")]
+struct Failed {
+    status: u8,
+    error: anyhow::Error,
+}
+
+impl Failed {
+    fn new(status: u8, error: impl Into<anyhow::Error>) -> Self {
+        let error = error.into();
+        Self { status, error }
+    }
+}
+
+/// The exit status that says why the daemon did not start, or did not go on: 1 if nothing else is said.
+#[must_use]
+pub fn exit_status(error: &anyhow::Error) -> u8 {
+    error
+        .downcast_ref::<Failed>()
+        .map_or(1, |failed| failed.status)
+}
+
 /// Everything that was read before the fork.
 struct Setup {
     options: Options,
@@ -61,8 +89,10 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
         env!("CARGO_PKG_VERSION"),
         std::process::id()
     );
-    let _pid_file = PidFile::create(&setup.paths.pid_file("ctdbd"))?;
-    let socket = bind_clients(&setup.paths.socket())?;
+    let pid_file = PidFile::create(&setup.paths.pid_file("ctdbd"));
+    let _pid_file = pid_file.map_err(|error| Failed::new(NO_PID_FILE, error))?;
+    let socket = bind_clients(&setup.paths.socket());
+    let socket = socket.map_err(|error| Failed::new(NO_SOCKET, error))?;
     let port = sys::machine::service_port("ctdb", "tcp").unwrap_or(PORT);
     let (me, listener) = bind_nodes(&setup, port)?;
     info!("PNN is {me}");
@@ -267,9 +297,8 @@ fn bind_clients(path: &Path) -> anyhow::Result<UnixListener> {
     }
     let what = || format!("Unable to bind on ctdb socket '{}'", path.display());
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
-    socket
-        .bind(&socket2::SockAddr::unix(path)?)
-        .with_context(what)?;
+    let address = socket2::SockAddr::unix(path).with_context(what)?;
+    socket.bind(&address).with_context(what)?;
     // whoever connects may read and write every database
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).with_context(what)?;
     socket.listen(BACKLOG).with_context(what)?;
@@ -320,7 +349,8 @@ fn attach_persistent(
     directory: &Path,
     out: &mut Vec<Output>,
 ) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
+    let unreadable = || format!("cannot read {}", directory.display());
+    for entry in std::fs::read_dir(directory).with_context(unreadable)? {
         let file = entry?.file_name();
         let Some(name) = file.to_str().and_then(|file| database_name(file, me)) else {
             continue;

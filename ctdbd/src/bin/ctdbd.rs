@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Err(error) => {
             tracing::error!("{error:#}");
             eprintln!("ctdbd: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(startup::exit_status(&error))
         }
     }
 }

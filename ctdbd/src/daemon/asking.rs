@@ -1,13 +1,13 @@
 //! Controls on their way: who asked, and which answers this node still waits for.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cluster::membership;
 use database::io as engine;
-use tracing::{debug, info};
-use wire::control::Request;
-use wire::packet::{Body, ControlFlags, ReplyControl, ReqControl};
+use tracing::{debug, info, warn};
+use wire::control::{Opcode, Request};
+use wire::packet::{Body, ControlFlags, Header, ReplyControl, ReqControl};
 use wire::{ClientId, Pnn, ReqId, Time};
 
 use super::controls::Question;
@@ -47,6 +47,8 @@ struct Asked {
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     asked: BTreeMap<ReqId, Asked>,
+    /// The deadlines of all of them, the next first.
+    deadlines: BTreeSet<(Time, ReqId)>,
     last: u32,
 }
 
@@ -56,6 +58,7 @@ impl Asking {
             self.last = self.last.wrapping_add(1);
             let reqid = ReqId(self.last);
             if self.last != 0 && !self.asked.contains_key(&reqid) {
+                self.deadlines.insert((asked.deadline, reqid));
                 self.asked.insert(reqid, asked);
                 return reqid;
             }
@@ -63,12 +66,18 @@ impl Asking {
     }
 
     pub(super) fn first_deadline(&self) -> Option<Time> {
-        self.asked.values().map(|asked| asked.deadline).min()
+        self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// A client is gone; answers to its questions are for nobody.
     pub(super) fn forget(&mut self, client: ClientId) {
-        self.asked.retain(|_, asked| !asked.asker.is_client(client));
+        self.take(|asked| asked.asker.is_client(client));
+    }
+
+    fn remove(&mut self, reqid: ReqId) -> Option<Asked> {
+        let asked = self.asked.remove(&reqid)?;
+        self.deadlines.remove(&(asked.deadline, reqid));
+        Some(asked)
     }
 
     fn take(&mut self, which: impl Fn(&Asked) -> bool) -> Vec<Asked> {
@@ -78,9 +87,17 @@ impl Asking {
             .filter(|(_, asked)| which(asked))
             .map(|(id, _)| *id)
             .collect();
-        ids.into_iter()
-            .filter_map(|id| self.asked.remove(&id))
-            .collect()
+        ids.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    fn take_late(&mut self, now: Time) -> Vec<Asked> {
+        let late: Vec<ReqId> = self
+            .deadlines
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, id)| *id)
+            .collect();
+        late.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 }
 
@@ -178,7 +195,7 @@ impl Daemon {
             debug!(%from, %reqid, "answer to a control that nobody waits for");
             return;
         }
-        let Some(asked) = self.asking.asked.remove(&reqid) else {
+        let Some(asked) = self.asking.remove(reqid) else {
             return;
         };
         let error = String::from_utf8_lossy(reply.error).into_owned();
@@ -194,8 +211,7 @@ impl Daemon {
 
     /// Nobody waits for ever.
     pub(super) fn fail_late_questions(&mut self, out: &mut Vec<Output>) {
-        let now = self.now;
-        for asked in self.asking.take(|asked| asked.deadline <= now) {
+        for asked in self.asking.take_late(self.now) {
             info!(node = %asked.node, "a control timed out");
             self.statistics.timeouts_control += 1;
             self.answer(
@@ -292,11 +308,12 @@ impl Daemon {
         }
     }
 
-    /// A node's control.
+    /// A node's control. A commit of another generation has been overtaken by a recovery, which has decided about it:
+    /// applied now, it would be on this node alone.
     pub(super) fn node_control(
         &mut self,
         from: Pnn,
-        reqid: ReqId,
+        header: &Header,
         control: &ReqControl<'_>,
         out: &mut Vec<Output>,
     ) {
@@ -304,8 +321,13 @@ impl Daemon {
         let asker = if silent {
             Asker::Nobody
         } else {
-            Asker::Node(from, reqid)
+            Asker::Node(from, header.reqid)
         };
+        let is_commit = control.opcode == Opcode::UpdateRecord.number();
+        if is_commit && header.generation != self.generation {
+            warn!(%from, theirs = %header.generation, ours = %self.generation, "late commit refused");
+            return self.answer(asker, self.me, -1, &[], "a recovery was faster", out);
+        }
         self.question(Question::new(asker, from, None, control), out);
     }
 }

@@ -206,8 +206,8 @@ impl Daemon {
                 Local::ToMembership(input) => self.tell_membership(input, out),
             }
             self.drain_membership(out);
-            self.tell_if_all_frozen(out);
         }
+        self.tell_if_all_frozen(out);
     }
 
     /// When [`Input::Timer`] is due, if nothing comes before.
@@ -311,7 +311,7 @@ impl Daemon {
         let reqid = packet.header.reqid;
         match packet.body {
             Body::ReqMessage(message) => self.deliver(from, message.srvid, message.data, out),
-            Body::ReqControl(control) => self.node_control(from, reqid, &control, out),
+            Body::ReqControl(control) => self.node_control(from, &packet.header, &control, out),
             Body::ReplyControl(reply) => self.answered(from, reqid, &reply, out),
             Body::ReqTunnel(tunnel) => self.deliver_tunnel(&packet.header, &tunnel, out),
             Body::ReqKeepalive(keepalive) => {

@@ -9,7 +9,7 @@ use wire::ClientId;
 
 use super::frames::Frames;
 use super::link::{Link, Stream};
-use super::{Handle, Shell};
+use super::{Handle, Shell, Target};
 use crate::daemon::Input;
 
 /// Takes connections for as long as the daemon runs.
@@ -130,7 +130,9 @@ impl Shell {
         let Some(link) = self.clients.get_mut(&client) else {
             return;
         };
-        link.push(packet);
+        if link.push(packet) {
+            self.unflushed.push(Target::Client(client));
+        }
         if link.waiting() > self.queue_limit {
             error!(%client, "queue full - killing client connection.");
             link.broken = true;

@@ -5,7 +5,9 @@ use wire::coding::DecodeError;
 use wire::packet::frame_length;
 
 /// Bytes read at once: a turn, after which others have theirs.
-pub(crate) const TURN: usize = 64 * 1024;
+const TURN: usize = 64 * 1024;
+/// Room for what comes from a connection that sends small packets, as nearly all do: the daemon's memory is locked.
+const SMALL_TURN: usize = 8 * 1024;
 
 /// Bytes that have come and are not a whole packet yet. It grows with what was received, never by what a length says.
 #[derive(Debug, Default)]
@@ -14,7 +16,9 @@ pub(crate) struct Frames(BytesMut);
 impl Frames {
     /// Where to read to.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        self.0.reserve(TURN);
+        let whole = frame_length(&self.0).ok().flatten().unwrap_or(0);
+        let missing = whole.saturating_sub(self.0.len());
+        self.0.reserve(missing.clamp(SMALL_TURN, TURN));
         &mut self.0
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 
@@ -32,11 +33,26 @@ impl Stream {
         }
     }
 
+    /// One read. Where it did not fill the buffer there is no more for now, and the stream is not readable until
+    /// something comes: that saves the read that would only say so.
     pub(crate) fn try_read(&self, buffer: &mut bytes::BytesMut) -> io::Result<usize> {
-        match self {
+        let space = buffer.capacity() - buffer.len();
+        let count = match self {
             Self::Unix(stream) => stream.try_read_buf(buffer),
             Self::Tcp(stream) => stream.try_read_buf(buffer),
+        }?;
+        if count < space {
+            self.is_drained();
         }
+        Ok(count)
+    }
+
+    fn is_drained(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = match self {
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, nothing),
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, nothing),
+        };
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -75,8 +91,11 @@ impl Link {
         }
     }
 
-    pub(crate) fn push(&mut self, packet: Vec<u8>) {
+    /// Queues a packet. True for the first one: the link has to be flushed at the end of the turn. Later ones go with
+    /// it, or when the socket takes more.
+    pub(crate) fn push(&mut self, packet: Vec<u8>) -> bool {
         self.queue.push_back(packet);
+        self.queue.len() == 1
     }
 
     /// Packets that wait.

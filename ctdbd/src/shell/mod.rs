@@ -83,6 +83,8 @@ pub(crate) struct Shell {
     clients: BTreeMap<ClientId, Link>,
     last_client: u32,
     pub(crate) transport: Transport,
+    /// Who was sent something in this turn.
+    unflushed: Vec<Target>,
     pool: Pool,
     manager: Manager,
     nodes_source: NodesSource,
@@ -96,6 +98,13 @@ pub(crate) struct Shell {
     exit: Rc<Notify>,
     exit_code: Option<i32>,
     this: std::rc::Weak<RefCell<Shell>>,
+}
+
+/// Where packets go.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Client(ClientId),
+    Node(Pnn),
 }
 
 /// A handle that every task has.
@@ -128,6 +137,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             clients: BTreeMap::new(),
             last_client: 0,
             transport: Transport::new(parts.me, own, parts.port),
+            unflushed: Vec::new(),
             pool,
             manager: Manager::new(parts.me, &parts.paths),
             nodes_source: parts.nodes_source,
@@ -227,8 +237,14 @@ impl Shell {
 
     /// Writes out every queue that has something.
     pub(crate) fn flush(&mut self) {
-        for link in self.clients.values_mut().chain(self.transport.links()) {
-            link.flush();
+        for target in std::mem::take(&mut self.unflushed) {
+            let link = match target {
+                Target::Client(client) => self.clients.get_mut(&client),
+                Target::Node(node) => self.transport.link(node),
+            };
+            if let Some(link) = link {
+                link.flush();
+            }
         }
     }
 
@@ -236,9 +252,13 @@ impl Shell {
         for output in outputs {
             match output {
                 Output::ToClient { client, packet } => self.queue_for_client(client, packet),
-                Output::ToNode { node, packet } => self.transport.send(node, packet),
+                Output::ToNode { node, packet } => {
+                    if self.transport.send(node, packet) {
+                        self.unflushed.push(Target::Node(node));
+                    }
+                }
                 Output::CloseClient { client, reason } => self.close_client(client, &reason),
-                Output::DropNode(node) => self.transport.restart(node),
+                Output::DropNode(node) => self.drop_node(node),
                 Output::Nodes(nodes) => self.connect_nodes(&nodes),
                 Output::Work { work, db, job } => self.pool.start(JobId(work.0), db, job_of(job)),
                 Output::Release(work) => self.pool.release(JobId(work.0)),
@@ -258,6 +278,13 @@ impl Shell {
                 Output::RestartManager { reason } => self.manager.restart(&reason),
                 Output::Shutdown { exit_code, reason } => self.shut_down(exit_code, &reason),
             }
+        }
+    }
+
+    /// The daemon has no more use for the connections with a node.
+    fn drop_node(&mut self, node: Pnn) {
+        if self.transport.restart(node) {
+            self.input_unflushed(Input::NodeDisconnected(node));
         }
     }
 
@@ -296,18 +323,24 @@ impl Shell {
         });
     }
 
+    /// A nodes command may take its time, so it runs beside everything else.
     fn read_nodes(&mut self, what_for: ReadFor) {
-        let nodes = match self.nodes_source.load() {
-            Ok(nodes) => Some(node_entries(&nodes, self.transport.port())),
-            Err(why) => {
-                error!(%why, "the nodes file cannot be read");
-                None
-            }
-        };
         let Some(handle) = self.this.upgrade() else {
             return;
         };
+        let (source, port) = (self.nodes_source.clone(), self.transport.port());
         tokio::task::spawn_local(async move {
+            let nodes = match tokio::task::spawn_blocking(move || source.load()).await {
+                Ok(Ok(nodes)) => Some(node_entries(&nodes, port)),
+                Ok(Err(why)) => {
+                    error!(%why, "the nodes file cannot be read");
+                    None
+                }
+                Err(why) => {
+                    error!(%why, "the nodes file was not read");
+                    None
+                }
+            };
             handle
                 .borrow_mut()
                 .input(Input::NodesRead { what_for, nodes });

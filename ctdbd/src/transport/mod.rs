@@ -97,35 +97,33 @@ impl Transport {
         }
     }
 
-    /// Queues a packet; it is dropped if there is no connection, as the network would.
-    pub(crate) fn send(&mut self, node: Pnn, packet: Vec<u8>) {
-        let Some(link) = self
-            .peers
-            .get_mut(&node)
-            .and_then(|peer| peer.outgoing.as_mut())
-        else {
-            return;
+    /// Queues a packet; it is dropped if there is no connection, as the network would. True: see [`Link::push`].
+    pub(crate) fn send(&mut self, node: Pnn, packet: Vec<u8>) -> bool {
+        let Some(link) = self.link(node) else {
+            return false;
         };
-        link.push(packet);
+        let first = link.push(packet);
         if link.waiting() > QUEUE_LIMIT {
             link.broken = true;
             link.wake.notify_one();
         }
+        first
     }
 
-    /// Every connection that can be written to.
-    pub(crate) fn links(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.peers
-            .values_mut()
-            .filter_map(|peer| peer.outgoing.as_mut())
+    /// The connection with a node that can be written to.
+    pub(crate) fn link(&mut self, node: Pnn) -> Option<&mut Link> {
+        self.peers.get_mut(&node)?.outgoing.as_mut()
     }
 
-    /// Drops both connections with a node and connects anew.
-    pub(crate) fn restart(&mut self, node: Pnn) {
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.drop_connections();
-            peer.restart.notify_one();
-        }
+    /// Drops both connections with a node and connects anew. True: they were both up.
+    pub(crate) fn restart(&mut self, node: Pnn) -> bool {
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return false;
+        };
+        let was_connected = peer.connected;
+        peer.drop_connections();
+        peer.restart.notify_one();
+        was_connected
     }
 
     fn peer_at(&self, address: IpAddr) -> Option<Pnn> {
@@ -166,13 +164,7 @@ fn came_up(handle: &Handle, node: Pnn) {
 /// A connection ended: the other one is of no use any more.
 fn went_down(handle: &Handle, node: Pnn) {
     let mut shell = handle.borrow_mut();
-    let Some(peer) = shell.transport.peers.get_mut(&node) else {
-        return;
-    };
-    let was_connected = peer.connected;
-    peer.drop_connections();
-    peer.restart.notify_one();
-    if was_connected {
+    if shell.transport.restart(node) {
         shell.input(Input::NodeDisconnected(node));
     }
 }

@@ -28,10 +28,10 @@ pub(super) async fn keep_connected(
     loop {
         match tokio::time::timeout(RETRY, connect(own, to)).await {
             Ok(Ok(stream)) => {
+                // word that was left while there was no connection is not about this one
+                let _ = tokio::time::timeout(Duration::ZERO, restart.notified()).await;
                 use_connection(&handle, node, stream, &restart).await;
                 went_down(&handle, node);
-                // went_down left word for this task itself
-                let _ = tokio::time::timeout(Duration::ZERO, restart.notified()).await;
             }
             Ok(Err(error)) => debug!(%node, %error, "cannot connect"),
             Err(_) => continue,
