@@ -59,6 +59,7 @@ pub(super) fn run(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
     within(20, || last.check_none("ctdbd"))?;
     within(40, || cluster.check_rest_ok())?;
     for case in packets::all() {
+        let case = case.addressed(last.pnn, target.pnn);
         report.check(&format!("from a node: {}", case.name), || {
             let mut rogue = connect_from(last, target.pnn)?;
             spoil(&mut rogue, &case.bytes);

@@ -26,6 +26,21 @@ pub(super) struct Case {
     pub(super) bytes: Vec<u8>,
 }
 
+impl Case {
+    /// The same from one node to another, so that its content is looked at.
+    pub(super) fn addressed(mut self, from: usize, to: usize) -> Self {
+        if self.bytes.len() >= HEADER as usize {
+            self.bytes[20..24].copy_from_slice(&pnn(to).to_ne_bytes());
+            self.bytes[24..28].copy_from_slice(&pnn(from).to_ne_bytes());
+        }
+        self
+    }
+}
+
+fn pnn(number: usize) -> u32 {
+    u32::try_from(number).expect("clusters of the tests are small")
+}
+
 /// Every kind of bad packet.
 pub(super) fn all() -> Vec<Case> {
     let case = |name, bytes| Case { name, bytes };
@@ -116,16 +131,15 @@ pub(super) fn all() -> Vec<Case> {
 }
 
 /// A good control that only asks who is there.
-pub(super) fn honest(pnn: usize) -> Vec<u8> {
-    control(35, pnn, &[])
+pub(super) fn honest(to: usize) -> Vec<u8> {
+    control(35, to, &[])
 }
 
 /// A control of a client, with its data.
-pub(super) fn control(opcode: u32, pnn: usize, data: &[u32]) -> Vec<u8> {
+pub(super) fn control(opcode: u32, to: usize, data: &[u32]) -> Vec<u8> {
     let length = u32::try_from(data.len() * 4).expect("short");
     let mut packet = control_words(opcode, length, data);
-    let pnn = u32::try_from(pnn).expect("clusters of the tests are small");
-    packet[20..24].copy_from_slice(&pnn.to_ne_bytes());
+    packet[20..24].copy_from_slice(&pnn(to).to_ne_bytes());
     packet
 }
 
