@@ -25,17 +25,21 @@
 //! after a failure everybody waits that long and the next call tries again, until a recovery makes the copies equal and
 //! ends all delegations (`ctdb_call.c`, `ctdb_recover.c`, 4.17.12).
 //!
-//! Who holds what is known here alone and is lost with the process, as upstream's tracking file is.
+//! `holder.rs` is the side of a node that has a copy. Who holds what is known here alone and is lost with the process, as upstream's tracking file is.
+
+mod holder;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 use wire::coding::Encode;
 use wire::control::Request;
-use wire::packet::{Body, CallFlags, Header, Packet, ReplyCall, ReqCall, function};
+use wire::packet::{Body, CallFlags, Header, Packet, ReplyCall, ReqCall};
 use wire::types::{DbFlags, RECORD_HEADER_SIZE, RecBuffer, RecordFlags, RecordHeader};
 use wire::{ClientId, DbId, Pnn, ReqId, Time};
+
+pub(crate) use holder::lent_copy;
 
 use crate::database::Database;
 use crate::engine::{Asked, Ctx, Engine};
@@ -126,6 +130,14 @@ impl Delegations {
         (revoke.unanswered == 0).then_some(key)
     }
 
+    /// The revoke of this key, if every holder has answered.
+    fn take_answered(&mut self, key: &[u8]) -> Option<Revoke> {
+        if self.revokes.get(key)?.unanswered > 0 {
+            return None;
+        }
+        self.revokes.remove(key)
+    }
+
     fn due(&mut self, now: Time) -> Vec<Parked> {
         let count = self.delayed.partition_point(|(at, _)| *at <= now);
         self.delayed.drain(..count).map(|(_, call)| call).collect()
@@ -151,16 +163,6 @@ pub(crate) fn without_header(data: &[u8]) -> &[u8] {
     data.get(RECORD_HEADER_SIZE..).unwrap_or_default()
 }
 
-/// The header of a copy that came with the answer to a call, if the answer is one.
-pub(crate) fn lent_copy(callid: u32, data: &[u8]) -> Option<(RecordHeader, &[u8])> {
-    if callid != function::FETCH_WITH_HEADER {
-        return None;
-    }
-    let (header, value) = RecordHeader::split(data).ok()?;
-    let lent = header.flags.contains(RecordFlags::RO_HAVE_READONLY);
-    lent.then_some((header, value))
-}
-
 impl Engine {
     /// Lends a copy to the node that asks; with the chain lock held, as data master.
     pub(crate) fn lend(
@@ -179,7 +181,7 @@ impl Engine {
             .flags
             .remove(RecordFlags::RO_REVOKING_READONLY | RecordFlags::RO_REVOKE_COMPLETE);
         if !header.flags.contains(RecordFlags::RO_HAVE_DELEGATIONS) {
-            header.rsn += FIRST_LENT;
+            header.rsn = header.rsn.saturating_add(FIRST_LENT);
             header.flags |= RecordFlags::RO_HAVE_DELEGATIONS;
             record::write(ctx, db, call.key, &mut header, &data)?;
         }
@@ -294,26 +296,42 @@ impl Engine {
         let Some(db) = self.databases.get_mut(&id) else {
             return Ok(());
         };
-        let Some(revoke) = db.delegations.revokes.remove(key) else {
+        let Some(revoke) = db.delegations.take_answered(key) else {
             return Ok(()); // a recovery was faster
+        };
+        let settled = self.settle(ctx, id, key, !revoke.failed);
+        let done = !revoke.failed && settled.is_ok();
+        let (now, later): (Vec<_>, Vec<_>) = revoke
+            .waiting
+            .into_iter()
+            .partition(|call| done && !wants_to_read(call));
+        self.ready.extend(now);
+        self.delay(ctx.now + GRACE, id, later);
+        settled
+    }
+
+    /// Notes in the record that the copies are back, or that they are not.
+    fn settle(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        id: DbId,
+        key: &[u8],
+        all_back: bool,
+    ) -> Result<(), StoreError> {
+        let Some(db) = self.databases.get_mut(&id) else {
+            return Ok(());
         };
         if let Some(Stored { mut header, data }) = ctx.store.fetch(id, key)? {
             header.flags.remove(RecordFlags::RO_REVOKING_READONLY);
-            if !revoke.failed && is_lent(&header) {
+            if all_back && is_lent(&header) {
                 db.delegations.holders.remove(key);
                 header.flags.remove(RecordFlags::RO_FLAGS);
-                header.rsn += 1; // and one by the store
+                header.rsn = header.rsn.saturating_add(1); // and one by the store
                 db.statistics.ro_revokes += 1;
                 self.statistics.total_ro_revokes += 1;
             }
             record::write(ctx, db, key, &mut header, &data)?;
         }
-        let (now, later): (Vec<_>, Vec<_>) = revoke
-            .waiting
-            .into_iter()
-            .partition(|call| !revoke.failed && !wants_to_read(call));
-        self.ready.extend(now);
-        self.delay(ctx.now + GRACE, id, later);
         Ok(())
     }
 
@@ -332,84 +350,6 @@ impl Engine {
         if let Some(db) = self.databases.get_mut(&id) {
             self.ready.extend(db.delegations.due(ctx.now));
         }
-    }
-
-    /// Keeps a copy that was lent to this node, unless what is here is newer; with the chain lock held.
-    pub(crate) fn keep_copy(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        reqid: ReqId,
-        answer: &[u8],
-    ) -> Result<(), StoreError> {
-        let Some(call) = self.calls.get(&reqid) else {
-            return Ok(());
-        };
-        let (Some((mut header, data)), Some(db)) = (
-            lent_copy(call.callid, answer),
-            self.databases.get_mut(&call.db),
-        ) else {
-            return Ok(());
-        };
-        let old = record::fetch(ctx, db, &call.key)?.header;
-        if header.rsn > old.rsn {
-            record::write(ctx, db, &call.key, &mut header, data)?;
-        }
-        Ok(())
-    }
-
-    /// UPDATE_RECORD of one record of a volatile database: its data master takes a copy back. It has its turn behind
-    /// the packets for the same record, so that it does not overtake the copy itself. True: it is one.
-    pub(crate) fn is_taken_back(&mut self, token: Token, records: &RecBuffer) -> bool {
-        let volatile = self
-            .databases
-            .get(&records.db)
-            .is_some_and(Database::is_volatile);
-        let mut iter = records.records();
-        let (Some(Ok(record)), None) = (iter.next(), iter.next()) else {
-            return false;
-        };
-        let Ok((header, data)) = RecordHeader::split(record.data) else {
-            return false;
-        };
-        if volatile {
-            let step = Step::GiveBack {
-                token,
-                header,
-                data: data.to_vec(),
-            };
-            self.ready.push_back(Parked::Task(Task {
-                db: records.db,
-                key: record.key.to_vec(),
-                step,
-            }));
-        }
-        volatile
-    }
-
-    fn give_back(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        token: Token,
-        task: &Task,
-        mut header: RecordHeader,
-        data: &[u8],
-    ) -> Result<(), StoreError> {
-        let Some(db) = self.databases.get_mut(&task.db) else {
-            return Ok(());
-        };
-        if let Some(old) = ctx.store.fetch(task.db, &task.key)? {
-            // it may come late, after a recovery; and again, after another holder failed
-            let rsn = old.header.rsn;
-            let newer = rsn > header.rsn || (rsn == header.rsn && old.data != data);
-            if newer || old.header.dmaster == ctx.me {
-                error!(db = %db.name, ours = rsn, theirs = header.rsn, "a copy that is to be given back is newer");
-                ctx.refuse(token, -1, "the record here is newer");
-                return Ok(());
-            }
-            record::write(ctx, db, &task.key, &mut header, data)?;
-        }
-        ctx.reply(token, 0, Vec::new());
-        Ok(())
     }
 }
 
@@ -437,4 +377,70 @@ fn wants_to_read(call: &Parked) -> bool {
     };
     let body = Packet::decode(bytes).map(|packet| packet.body);
     matches!(body, Ok(Body::ReqCall(call)) if call.flags.contains(CallFlags::WANT_READONLY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"k";
+
+    fn asked(tokens: &[u64]) -> Delegations {
+        let mut delegations = Delegations::default();
+        let revoke = Revoke {
+            unanswered: tokens.len(),
+            ..Revoke::default()
+        };
+        delegations.revokes.insert(KEY.to_vec(), revoke);
+        let keys = tokens.iter().map(|token| (OwnToken(*token), KEY.to_vec()));
+        delegations.asked.extend(keys);
+        delegations
+    }
+
+    #[test]
+    fn a_revoke_ends_with_the_last_answer_and_one_failure_fails_it() {
+        let mut delegations = asked(&[1, 2]);
+        assert_eq!(delegations.answered(OwnToken(1), -1), None);
+        assert_eq!(delegations.answered(OwnToken(1), 0), None, "twice");
+        assert!(delegations.take_answered(KEY).is_none());
+        assert_eq!(delegations.answered(OwnToken(2), 0).as_deref(), Some(KEY));
+        assert!(
+            delegations
+                .take_answered(KEY)
+                .is_some_and(|revoke| revoke.failed)
+        );
+        assert!(!delegations.waits(KEY, || unreachable!()));
+    }
+
+    #[test]
+    fn a_recovery_gives_the_waiting_calls_back_and_late_answers_count_for_nothing() {
+        let mut delegations = asked(&[1]);
+        assert!(delegations.waits(KEY, || Parked::Node(vec![1])));
+        assert_eq!(delegations.clear().len(), 1);
+        assert_eq!(delegations.answered(OwnToken(1), 0), None);
+    }
+
+    #[test]
+    fn delayed_calls_go_on_when_their_time_has_come() {
+        let mut delegations = Delegations::default();
+        let calls = [1, 1, 2].map(|at| (Time(at), Parked::Node(Vec::new())));
+        delegations.delayed.extend(calls);
+        assert_eq!(delegations.due(Time(0)).len(), 0);
+        assert_eq!(delegations.due(Time(1)).len(), 2);
+        assert_eq!(delegations.due(Time(5)).len(), 1);
+    }
+
+    #[test]
+    fn a_copy_taken_back_is_newer_than_the_lent_and_older_than_the_masters() {
+        let mut master = RecordHeader {
+            rsn: 10,
+            ..RecordHeader::default()
+        };
+        master.flags = RecordFlags::RO_HAVE_DELEGATIONS | RecordFlags::RO_REVOKING_READONLY;
+        let buffer = taken_back(DbId(1), KEY, master, b"v");
+        let record = buffer.records().next().and_then(Result::ok);
+        let (header, value) = RecordHeader::split(record.unwrap().data).unwrap();
+        assert_eq!((header.rsn, value), (9, b"v".as_slice()));
+        assert_eq!(header.flags, RecordFlags::MIGRATED_WITH_DATA);
+    }
 }
