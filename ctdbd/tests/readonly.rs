@@ -9,9 +9,10 @@ use rig::{Cluster, Got};
 use wire::control::{self, Request};
 use wire::packet::{Body, CallFlags, ReqMessage, function};
 use wire::types::{
-    DbFlags, PullDbExt, RecordFlags, RecordHeader, RecoveryMode, TransDb, Tunable, VnnMap,
+    DbFlags, PullDbExt, RecBuffer, RecordFlags, RecordHeader, RecoveryMode, TransDb, Tunable,
+    VnnMap,
 };
-use wire::{DbId, Generation, Pnn, Srvid};
+use wire::{DbId, Generation, Pnn, ReqId, Srvid};
 
 const KEY: &[u8] = b"key";
 /// More than the second that readers wait after copies were taken back.
@@ -338,6 +339,28 @@ fn a_holder_that_does_not_answer_is_asked_again() {
     cluster.wait(GRACE);
     assert!(answer(&mut cluster, 0, writer).is_some());
     assert_eq!(counters(&mut cluster, 0, db), (1, 1));
+}
+
+#[test]
+fn a_client_of_the_data_master_may_write_by_update_record() {
+    let (mut cluster, db) = lending();
+    let update = |header: RecordHeader| {
+        let mut records = RecBuffer::new(db);
+        records.push(ReqId(0), Some(header), KEY, b"by control");
+        Request::UpdateRecord(records)
+    };
+    let mut newer = header(&mut cluster, 0, db);
+    newer.rsn += 10;
+    // what names another data master comes too late
+    let foreign = RecordHeader {
+        dmaster: Pnn(1),
+        ..newer
+    };
+    assert_eq!(cluster.ask(1, Pnn(0), &update(foreign)).0, -1);
+    assert_eq!(cluster.ask(0, Pnn::CURRENT, &update(newer)).0, 0);
+    let stored = cluster.copy(0, db, KEY).expect("written");
+    assert_eq!(stored.data, b"by control");
+    assert!(stored.header.rsn >= newer.rsn);
 }
 
 #[test]

@@ -91,7 +91,9 @@ impl Engine {
             // it may come late, after a recovery; and again, after another holder failed
             let rsn = old.header.rsn;
             let newer = rsn > header.rsn || (rsn == header.rsn && old.data != data);
-            if newer || old.header.dmaster == ctx.me {
+            // a client may write its own node's record so, but nobody takes it back from the data master
+            let ours = old.header.dmaster == ctx.me && header.dmaster != ctx.me;
+            if newer || ours {
                 error!(db = %db.name, ours = rsn, theirs = header.rsn, "a copy that is to be given back is newer");
                 ctx.refuse(token, -1, "the record here is newer");
                 return Ok(());
