@@ -201,6 +201,22 @@ fn a_commit_that_a_node_refuses_is_answered_after_the_recovery() {
 }
 
 #[test]
+fn a_node_that_was_away_gets_no_answer_to_what_it_asked_before() {
+    let mut cluster = Cluster::new(2);
+    let db = cluster.attach(1, &Request::DbAttachPersistent("registry.tdb".into()));
+    cluster.hold_commits = true;
+    let commit = Request::Trans3Commit(RecBuffer::new(db));
+    cluster.send_control(1, Pnn::CURRENT, &commit, ControlFlags::empty());
+    cluster.input(0, Input::NodeDisconnected(Pnn(1)));
+    cluster.input(0, Input::NodeConnected(Pnn(1)));
+    for (node, work) in std::mem::take(&mut cluster.commits) {
+        let event = WorkEvent::Committed(0, String::new());
+        cluster.input(node, Input::Work { work, event });
+    }
+    assert_eq!(cluster.take(1), []);
+}
+
+#[test]
 fn a_traverse_ends_with_an_empty_record() {
     let mut cluster = Cluster::new(3);
     let db = cluster.attach(0, &volatile());

@@ -114,7 +114,10 @@ struct Node {
 impl Node {
     /// A node of a cluster of two, after a recovery.
     fn new() -> Self {
-        let tunables = Tunables::default();
+        let tunables = Tunables {
+            vacuum_interval: 0,
+            ..Tunables::default()
+        };
         let view = ClusterView {
             vnn_map: VnnMap {
                 generation: Generation(42),
@@ -147,7 +150,7 @@ impl Node {
     }
 
     fn wait(&mut self, time: Duration) -> Vec<Output> {
-        self.now = self.now + time;
+        self.now += time;
         self.input(Input::Timer)
     }
 
@@ -175,7 +178,8 @@ impl Node {
         let [Output::Reply { data, .. }] = out.as_slice() else {
             panic!("{out:?}")
         };
-        let map = <wire::types::DbMap as wire::coding::Decode>::from_bytes(data).unwrap();
+        let map =
+            <wire::types::DbMap as wire::coding::Decode>::from_bytes(data).expect("good bytes");
         map.dbs.into_iter().map(|db| db.db).collect()
     }
 
@@ -240,7 +244,7 @@ fn job(out: &[Output]) -> Option<(WorkId, &Job)> {
 fn operations(out: &[Output]) -> Vec<Operation> {
     let packet = |output: &Output| match output {
         Output::ToClient(_, packet) | Output::ToNode(_, packet) => {
-            Some(Packet::decode(packet).unwrap().header.operation)
+            Some(Packet::decode(packet).expect("good bytes").header.operation)
         }
         _ => None,
     };
@@ -259,8 +263,8 @@ fn persistent() -> Request {
 fn own_key() -> Vec<u8> {
     (0u8..)
         .map(|n| vec![n])
-        .find(|key| wire::key_hash(key) % 2 == 0)
-        .unwrap()
+        .find(|key| wire::key_hash(key).is_multiple_of(2))
+        .expect("good bytes")
 }
 
 /// A key whose location master is the other node.
@@ -268,7 +272,7 @@ fn other_key() -> Vec<u8> {
     (0u8..)
         .map(|n| vec![n])
         .find(|key| wire::key_hash(key) % 2 == 1)
-        .unwrap()
+        .expect("good bytes")
 }
 
 fn asked(out: &[Output]) -> BTreeMap<Pnn, OwnToken> {

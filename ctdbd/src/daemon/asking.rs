@@ -53,6 +53,14 @@ pub(super) struct Asking {
 }
 
 impl Asking {
+    /// Numbers begin at `seed`, another one in each life of the daemon: answers to an earlier life may still come.
+    pub(super) fn new(seed: u32) -> Self {
+        Self {
+            last: seed,
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, asked: Asked) -> ReqId {
         loop {
             self.last = self.last.wrapping_add(1);
@@ -202,8 +210,14 @@ impl Daemon {
         self.answer(asked.asker, from, reply.status, reply.data, &error, out);
     }
 
-    /// A node is gone: it answers nothing any more.
+    /// A node is gone: it answers nothing any more, and waits for nothing. What it asked must not be answered to the
+    /// process that comes after it, which counts its questions from the start.
     pub(super) fn fail_questions_to(&mut self, node: Pnn, out: &mut Vec<Output>) {
+        for asker in self.questions.values_mut() {
+            if matches!(asker, Asker::Node(from, _) if *from == node) {
+                *asker = Asker::Nobody;
+            }
+        }
         for asked in self.asking.take(|asked| asked.node == node) {
             self.answer(asked.asker, node, -1, &[], "node is disconnected", out);
         }

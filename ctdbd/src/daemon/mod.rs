@@ -119,7 +119,7 @@ impl Daemon {
             tunables,
             clients: Clients::default(),
             router: Router::default(),
-            asking: Asking::default(),
+            asking: Asking::new((settings.wall_clock_at_zero >> 10) as u32),
             engine,
             membership,
             store,
