@@ -21,9 +21,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::conf::Logging;
@@ -39,24 +39,32 @@ const DEV_LOG: &str = "/dev/log";
 /// LOG_DAEMON of syslog(3), in its place.
 const FACILITY: u8 = 3 << 3;
 
-/// Changes the level while the program runs (`ctdb setdebug`). Clones share it.
+/// Changes the log while the program runs: its level (`ctdb setdebug`), and its file after it was renamed (SIGHUP).
+/// Clones share it.
 #[derive(Clone, Debug)]
-pub struct LevelHandle(Arc<AtomicI32>);
+pub struct LogHandle {
+    level: Arc<AtomicI32>,
+    file: Option<Arc<LogFile>>,
+}
 
-impl LevelHandle {
-    fn new(level: LogLevel) -> Self {
-        Self(Arc::new(AtomicI32::new(level.0)))
+impl LogHandle {
+    /// Opens the log file again by its name, where the log is a file: logrotate has moved the old one away.
+    ///
+    /// # Errors
+    /// If there is no opening it; the old file is written on.
+    pub fn reopen(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.reopen())
     }
 
     /// The level, as it was set.
     #[must_use]
     pub fn get(&self) -> LogLevel {
-        LogLevel(self.0.load(Ordering::Relaxed))
+        LogLevel(self.level.load(Ordering::Relaxed))
     }
 
     /// Sets another.
     pub fn set(&self, level: LogLevel) {
-        if self.0.swap(level.0, Ordering::Relaxed) != level.0 {
+        if self.level.swap(level.0, Ordering::Relaxed) != level.0 {
             tracing::callsite::rebuild_interest_cache();
         }
     }
@@ -87,7 +95,7 @@ fn level_of(level: &Level) -> LogLevel {
 ///
 /// # Errors
 /// If the log file or the syslog socket cannot be opened, or logging was set up before.
-pub fn init(logging: &Logging, paths: &Paths, program: &str) -> io::Result<LevelHandle> {
+pub fn init(logging: &Logging, paths: &Paths, program: &str) -> io::Result<LogHandle> {
     let hostname = match paths.log_hostname() {
         Some(name) => name.to_string_lossy().into_owned(),
         None => nix::unistd::gethostname()
@@ -95,10 +103,14 @@ pub fn init(logging: &Logging, paths: &Paths, program: &str) -> io::Result<Level
             .to_string_lossy()
             .into_owned(),
     };
-    let level = LevelHandle::new(logging.level_for_daemon());
+    let sink = Sink::open(&logging.location)?;
+    let handle = LogHandle {
+        level: Arc::new(AtomicI32::new(logging.level_for_daemon().0)),
+        file: sink.file(),
+    };
     let layer = LogLayer {
-        level: level.clone(),
-        sink: Sink::open(&logging.location)?,
+        handle: handle.clone(),
+        sink,
         name: Name {
             hostname,
             program: program.to_owned(),
@@ -106,7 +118,7 @@ pub fn init(logging: &Logging, paths: &Paths, program: &str) -> io::Result<Level
     };
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
-    Ok(level)
+    Ok(handle)
 }
 
 /// Who writes.
@@ -118,7 +130,7 @@ struct Name {
 
 #[derive(Debug)]
 struct LogLayer {
-    level: LevelHandle,
+    handle: LogHandle,
     sink: Sink,
     name: Name,
 }
@@ -126,7 +138,7 @@ struct LogLayer {
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         // asked again whenever the level changes
-        if *metadata.level() <= self.level.filter() {
+        if *metadata.level() <= self.handle.filter() {
             Interest::always()
         } else {
             Interest::never()
@@ -134,11 +146,11 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        *metadata.level() <= self.level.filter()
+        *metadata.level() <= self.handle.filter()
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level.filter())
+        Some(self.handle.filter())
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -182,7 +194,7 @@ impl Visit for Text {
 #[derive(Debug)]
 enum Sink {
     Stderr,
-    File(File),
+    File(Arc<LogFile>),
     Syslog {
         socket: SyslogSocket,
         format: Format,
@@ -212,12 +224,19 @@ impl Sink {
         };
         Ok(match location {
             Location::Stderr => Self::Stderr,
-            Location::File(path) => Self::File(open_file(path)?),
+            Location::File(path) => Self::File(Arc::new(LogFile::open(path)?)),
             Location::Syslog => syslog(dev_log(false)?, Format::Rfc3164),
             Location::SyslogNonblocking => syslog(dev_log(true)?, Format::Rfc3164),
             Location::SyslogUdp => syslog(udp()?, Format::Rfc3164),
             Location::SyslogUdpRfc5424 => syslog(udp()?, Format::Rfc5424),
         })
+    }
+
+    fn file(&self) -> Option<Arc<LogFile>> {
+        match self {
+            Self::File(file) => Some(file.clone()),
+            Self::Stderr | Self::Syslog { .. } => None,
+        }
     }
 
     fn write(&self, name: &Name, level: LogLevel, text: &str) {
@@ -227,7 +246,7 @@ impl Sink {
             }
             Self::File(file) => {
                 let line = name.line(SystemTime::now(), text);
-                if let Err(error) = (&*file).write_all(line.as_bytes()) {
+                if let Err(error) = file.write(line.as_bytes()) {
                     // a full disk must not take the last words with it
                     let _ = writeln!(io::stderr(), "cannot write the log: {error}: {text}");
                 }
@@ -240,6 +259,34 @@ impl Sink {
                 socket.log(name, *format, level, text, dropped);
             }
         }
+    }
+}
+
+/// A log file, and where it is.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: RwLock<File>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = RwLock::new(open_file(path)?);
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let file = open_file(&self.path)?;
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+
+    fn write(&self, line: &[u8]) -> io::Result<()> {
+        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        (&*file).write_all(line)
     }
 }
 
@@ -394,27 +441,38 @@ mod tests {
     fn events_become_lines_and_the_level_can_change() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let level = LevelHandle::new(LogLevel::NOTICE);
         let sink = Sink::open(&Location::File(path.clone())).unwrap();
+        let log = LogHandle {
+            level: Arc::new(AtomicI32::new(LogLevel::NOTICE.0)),
+            file: sink.file(),
+        };
         let layer = LogLayer {
-            level: level.clone(),
+            handle: log.clone(),
             sink,
             name: name(),
         };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             tracing::info!(pnn = 1, "leader is {}", 2);
             tracing::debug!("too much");
-            level.set(LogLevel::INFO);
+            log.set(LogLevel::INFO);
             tracing::debug!("now wanted\n");
-            level.set(LogLevel::ERROR);
+            log.set(LogLevel::ERROR);
             tracing::warn!("not now");
+            std::fs::rename(&path, folder.path().join("log.1")).unwrap();
+            tracing::error!("still the old file");
+            log.reopen().unwrap();
+            tracing::error!("the new file");
         });
-        let log = std::fs::read_to_string(path).unwrap();
-        let texts: Vec<_> = log
-            .lines()
-            .filter_map(|line| line.split("]: ").nth(1))
-            .collect();
-        assert_eq!(texts, ["leader is 2 pnn=1", "now wanted"]);
+        let texts = |name| {
+            let log = std::fs::read_to_string(folder.path().join(name)).unwrap();
+            let text = |line: &str| line.split("]: ").nth(1).map(str::to_owned);
+            log.lines().filter_map(text).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            texts("log.1"),
+            ["leader is 2 pnn=1", "now wanted", "still the old file"]
+        );
+        assert_eq!(texts("log"), ["the new file"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use wire::Pnn;
 use wire::tunables::Tunables;
 
 use crate::daemon::{Daemon, Output, Settings};
-use crate::logging::{self, LevelHandle};
+use crate::logging::{self, LogHandle};
 use crate::shell::{self, Parts, node_entries};
 use crate::tdb_store::{self, TdbStore};
 
@@ -72,7 +72,7 @@ struct Setup {
     nodes_source: config::NodesSource,
     nodes: Vec<NodeEntry>,
     tunables: Tunables,
-    log_level: LevelHandle,
+    log: LogHandle,
 }
 
 /// Runs the daemon; gives the exit status.
@@ -141,8 +141,7 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
     if options.interactive {
         config.logging.location = Location::Stderr;
     }
-    let log_level =
-        logging::init(&config.logging, &paths, "ctdbd").context("cannot open the log")?;
+    let log = logging::init(&config.logging, &paths, "ctdbd").context("cannot open the log")?;
     info!("CTDB starting on node");
     for warning in warnings {
         warn!("{warning}");
@@ -171,7 +170,7 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
         nodes_source,
         nodes,
         tunables,
-        log_level,
+        log,
     })
 }
 
@@ -241,7 +240,7 @@ impl Setup {
             lock_limit: self.tunables.lock_processes_per_db,
             lock_debug_script: self.config.database.lock_debug_script.clone(),
             queue_limit: self.tunables.max_queue_depth_drop_msg as usize,
-            log_level: self.log_level,
+            log: self.log,
         })
         .await
     }
@@ -270,7 +269,7 @@ impl Setup {
                 tunables: self.tunables.clone(),
             },
             public_addresses: has_public_addresses(&self.paths),
-            log_level: self.log_level.get().0,
+            log_level: self.log.get().0,
             pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
             wall_clock_at_zero,
         }

@@ -21,7 +21,7 @@ use wire::{ClientId, Generation, Pnn, ReqId, Srvid};
 use super::controls::Controls;
 use super::lock::Lock;
 use super::trace::{In, Out};
-use crate::logging::LevelHandle;
+use crate::logging::LogHandle;
 use crate::stdin;
 
 /// Controls under way at most; a recovery has a few for each node and database.
@@ -62,7 +62,7 @@ pub struct Shell {
     controls: Controls<Owner>,
     lock: Lock,
     start: Instant,
-    level: LevelHandle,
+    level: LogHandle,
     /// What happened while outputs were carried out.
     inputs: VecDeque<Input>,
     outputs: Outputs,
@@ -76,7 +76,7 @@ impl Shell {
         pnn: Pnn,
         (config, paths): (&Config, &Paths),
         outgoing: Outgoing,
-        level: LevelHandle,
+        level: LogHandle,
         seed: u64,
     ) -> Self {
         let lock = config.cluster.lock().cloned();
@@ -113,12 +113,17 @@ impl Shell {
             Ok(terminate) => terminate,
             Err(error) => return End::GaveUp(format!("cannot handle SIGTERM: {error}")),
         };
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => return End::GaveUp(format!("cannot handle SIGHUP: {error}")),
+        };
         self.carry_out();
         while self.end.is_none() {
             let deadline = self.deadline();
             tokio::select! {
                 () = &mut parent => return End::Parent,
                 _ = terminate.recv() => return End::Parent,
+                _ = hangup.recv() => drop(self.level.reopen()),
                 packet = incoming.next() => match packet {
                     Ok(packet) => self.on_packet(&packet),
                     Err(_) => return End::Disconnected,

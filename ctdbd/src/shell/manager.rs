@@ -24,6 +24,7 @@ pub(super) struct Manager {
     socket: PathBuf,
     pnn: Pnn,
     end: Rc<Notify>,
+    hangup: Rc<Notify>,
     stopped: bool,
 }
 
@@ -35,6 +36,7 @@ impl Manager {
             socket,
             pnn,
             end: Rc::new(Notify::new()),
+            hangup: Rc::new(Notify::new()),
             stopped: false,
         }
     }
@@ -43,6 +45,11 @@ impl Manager {
     pub(super) fn restart(&self, reason: &str) {
         error!(reason, "the cluster manager is restarted");
         self.end.notify_one();
+    }
+
+    /// Has the process open its log again.
+    pub(super) fn hang_up(&self) {
+        self.hangup.notify_one();
     }
 
     /// Ends the process for good.
@@ -79,23 +86,41 @@ pub(super) fn start(handle: &Handle) {
 
 async fn supervise(handle: Handle) {
     loop {
-        let (spawned, end) = {
+        let (spawned, end, hangup) = {
             let shell = handle.borrow();
-            if shell.manager.stopped {
+            let manager = &shell.manager;
+            if manager.stopped {
                 return;
             }
-            (shell.manager.spawn(), shell.manager.end.clone())
+            (manager.spawn(), manager.end.clone(), manager.hangup.clone())
         };
         match spawned {
             Ok((mut child, _input)) => {
                 info!(pid = child.id(), "cluster manager started");
-                tokio::select! {
-                    status = child.wait() => warn!(?status, "the cluster manager ended unexpectedly"),
-                    () = end.notified() => drop(child.kill().await),
-                }
+                watch(&mut child, &end, &hangup).await;
             }
             Err(error) => error!(%error, "cannot start the cluster manager"),
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Returns when the process has ended, by itself or because it had to.
+async fn watch(child: &mut Child, end: &Notify, hangup: &Notify) {
+    loop {
+        tokio::select! {
+            status = child.wait() => return warn!(?status, "the cluster manager ended unexpectedly"),
+            () = end.notified() => return drop(child.kill().await),
+            () = hangup.notified() => pass_on_hangup(child),
+        }
+    }
+}
+
+fn pass_on_hangup(child: &Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    if let Some(pid) = pid.map(nix::unistd::Pid::from_raw)
+        && let Err(error) = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP)
+    {
+        warn!(%error, "the cluster manager cannot be told to open its log again");
     }
 }

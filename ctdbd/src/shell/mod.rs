@@ -33,7 +33,7 @@ use wire::{ClientId, Pnn, Time};
 
 use crate::daemon::{Daemon, Input, Output, ReadFor};
 use crate::lock_helper::{LockHelper, Outcome};
-use crate::logging::LevelHandle;
+use crate::logging::LogHandle;
 use crate::transport::Transport;
 use crate::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool};
 use link::Link;
@@ -72,8 +72,8 @@ pub struct Parts {
     pub lock_debug_script: Option<PathBuf>,
     /// Messages that may wait for a client before it is cut off.
     pub queue_limit: usize,
-    /// The log's level.
-    pub log_level: LevelHandle,
+    /// The log.
+    pub log: LogHandle,
 }
 
 /// The running daemon.
@@ -91,7 +91,7 @@ pub(crate) struct Shell {
     cluster_lock: Option<ClusterLock>,
     paths: Paths,
     queue_limit: usize,
-    log_level: LevelHandle,
+    log: LogHandle,
     /// The daemon's next deadline may have come nearer.
     deadline_moved: Rc<Notify>,
     armed: Option<Time>,
@@ -144,7 +144,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             cluster_lock: parts.cluster_lock,
             paths: parts.paths,
             queue_limit: parts.queue_limit,
-            log_level: parts.log_level,
+            log: parts.log,
             deadline_moved: Rc::new(Notify::new()),
             armed: None,
             exit: Rc::new(Notify::new()),
@@ -187,8 +187,7 @@ async fn main_loop(
             Some((job, event)) = events.recv() => handle.borrow_mut().worker_event(job, event),
             _ = terminate.recv() => handle.borrow_mut().input(Input::ShutdownAsked),
             _ = interrupt.recv() => handle.borrow_mut().input(Input::ShutdownAsked),
-            // the log is written with a new open for each file; nothing is to be done
-            _ = hangup.recv() => info!("Received SIGHUP"),
+            _ = hangup.recv() => handle.borrow().reopen_logs(),
         }
     }
 }
@@ -274,7 +273,7 @@ impl Shell {
                 Output::LockLimit(limit) => self.pool.set_lock_limit(limit),
                 Output::CheckClusterLock(token) => self.check_cluster_lock(token),
                 Output::ReadNodes(what_for) => self.read_nodes(what_for),
-                Output::LogLevel(level) => self.log_level.set(LogLevel(level)),
+                Output::LogLevel(level) => self.log.set(LogLevel(level)),
                 Output::RestartManager { reason } => self.manager.restart(&reason),
                 Output::Shutdown { exit_code, reason } => self.shut_down(exit_code, &reason),
             }
@@ -351,6 +350,15 @@ impl Shell {
         if let Some(handle) = self.this.upgrade() {
             self.transport.set_nodes(&handle, nodes);
         }
+    }
+
+    /// SIGHUP: the log files were moved away.
+    fn reopen_logs(&self) {
+        match self.log.reopen() {
+            Ok(()) => info!("Reopened logs"),
+            Err(error) => error!(%error, "the log is written to the old file"),
+        }
+        self.manager.hang_up();
     }
 
     fn shut_down(&mut self, exit_code: i32, reason: &str) {
