@@ -297,3 +297,18 @@ fn the_clock_alone_disturbs_nothing() {
     let (recmode, _) = cluster.ask(0, Pnn::CURRENT, &Request::GetRecmode);
     assert_eq!(recmode, 0);
 }
+
+#[test]
+fn the_memory_dump_has_the_form_that_scripts_know() {
+    let mut cluster = Cluster::new(1);
+    let (status, text) = cluster.ask(0, Pnn::CURRENT, &Request::DumpMemory);
+    assert_eq!(status, 0);
+    let text = String::from_utf8(text).expect("text");
+    assert!(text.starts_with("full talloc report on 'ctdbd of node 0' (total"));
+    assert!(text.lines().count() >= 10);
+    assert!(
+        text.lines()
+            .skip(1)
+            .all(|line| line.contains(" bytes in ") && line.ends_with(" (ref 0) 0x0"))
+    );
+}

@@ -16,6 +16,7 @@
 //! * [`message`]: the payloads of the messages, by [`Srvid`];
 //! * [`types`]: what travels inside (node maps, records, statistics, addresses, ...);
 //! * [`tunables`]: the tunables with their wire order, names and defaults;
+//! * [`MemoryReport`]: the text that the memory dumps answer with;
 //! * [`Time`]: instants as the crates without a clock are told them;
 //! * [`coding`]: the bounded cursor and the two traits everything above implements.
 //!
@@ -28,6 +29,7 @@ pub mod control;
 pub mod hash;
 mod ids;
 mod instant;
+mod memory_report;
 pub mod message;
 pub mod packet;
 pub mod tunables;
@@ -36,3 +38,4 @@ pub mod types;
 pub use hash::{db_id, key_hash};
 pub use ids::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, TunnelId};
 pub use instant::Time;
+pub use memory_report::MemoryReport;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use tracing::{debug, warn};
 use wire::message::Message;
-use wire::types::SrvidMessage;
-use wire::{Pnn, Srvid};
+use wire::types::{NodeAndFlags, SrvidMessage};
+use wire::{MemoryReport, Pnn, Srvid};
 
 use super::census::Census;
 use super::cluster_lock::ClusterLock;
@@ -188,20 +188,20 @@ impl Engine {
     }
 
     /// What MEM_DUMP answers.
-    pub(super) fn summary(&self) -> String {
-        let leader = self.leadership.pnn(self.view.pnn).unwrap_or(Pnn::UNKNOWN);
-        format!(
-            "ctdb-clusterd of node {}\nleader: {leader}\nelection: {}\nrecovery: {}\nnodes: {}\n",
-            self.view.pnn,
-            if self.election.in_progress() {
-                "in progress"
-            } else {
-                "none"
-            },
-            self.recovery
-                .as_ref()
-                .map_or("none".to_owned(), |r| r.generation().to_string()),
-            self.view.nodemap.nodes.len(),
-        )
+    pub(super) fn memory_report(&self) -> MemoryReport {
+        MemoryReport::new(format!("ctdb-clusterd of node {}", self.view.pnn))
+            .part::<NodeAndFlags>("nodes", self.view.nodemap.nodes.len())
+            .part::<Leadership>("leadership", 1)
+            .part::<Election>("election", usize::from(self.election.in_progress()))
+            .part::<ClusterLock>("cluster lock", usize::from(self.lock.is_enabled()))
+            .part::<Recovery>("recovery", usize::from(self.recovery.is_some()))
+            .part::<Census>("census", 1)
+            .part::<Home>("own node", 1)
+            .part::<Peers>("other nodes", 1)
+            .part::<Culprits>("culprits", 1)
+            .part::<Takeover>("takeover run", 1)
+            .part::<Gate>("gates", 2)
+            .part::<SrvidMessage>("takeover requests", self.takeover_requests.len())
+            .part::<(Token, Chore)>("chores", self.chores.len())
     }
 }

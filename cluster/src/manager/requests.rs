@@ -178,7 +178,7 @@ impl Engine {
 
     fn on_mem_dump(&self, io: &mut Io<'_>, request: &SrvidMessage) {
         warn!("recovery daemon memory dump");
-        let text = format!("{}\0", self.summary()).into_bytes();
+        let text = format!("{}\0", self.memory_report()).into_bytes();
         io.message(request.pnn, &Message::Other(request.srvid, text));
     }
 }

@@ -37,7 +37,7 @@ impl Asker {
 
 /// A control that another node has not answered yet.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     asker: Asker,
     node: Pnn,
     deadline: Time,
@@ -59,6 +59,10 @@ impl Asking {
             last: seed,
             ..Self::default()
         }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.asked.len()
     }
 
     fn add(&mut self, asked: Asked) -> ReqId {

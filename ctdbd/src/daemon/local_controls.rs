@@ -3,16 +3,20 @@
 //! The ones about public addresses answer for a node that has none, as C does; TAKEOVER_IP and its like come with the
 //! failover part.
 
+use cluster::membership::Membership;
+use database::Engine;
 use tracing::{debug, info, warn};
 use wire::coding::Encode;
 use wire::control::Request;
-use wire::tunables::{Set, TunableNames};
-use wire::types::{IfaceList, PublicIpList};
-use wire::{ClientId, Srvid};
+use wire::tunables::{Set, TunableNames, Tunables};
+use wire::types::{IfaceList, PublicIpList, Statistics};
+use wire::{ClientId, DbId, MemoryReport, Srvid, TunnelId};
 
-use super::Daemon;
+use super::asking::{Asked, Asker};
+use super::clients::Client;
 use super::controls::Question;
 use super::io::{Output, ReadFor};
+use super::{Daemon, Local};
 
 /// What a control is answered with.
 type Answer = Result<(i32, Vec<u8>), &'static str>;
@@ -206,12 +210,20 @@ impl Daemon {
 
     /// DUMP_MEMORY: what the daemon keeps count of.
     fn memory_report(&self) -> String {
-        format!(
-            "ctdbd memory: {} clients, {} questions, {} databases\n",
-            self.clients.len(),
-            self.questions.len(),
-            self.engine.database_count(),
-        )
+        MemoryReport::new(format!("ctdbd of node {}", self.me))
+            .part::<Client>("clients", self.clients.len())
+            .part::<(Srvid, ClientId)>("srvid registrations", self.router.srvid_count())
+            .part::<(TunnelId, ClientId)>("tunnel registrations", self.router.tunnel_count())
+            .part::<Asked>("controls sent to nodes", self.asking.len())
+            .part::<(u64, Asker)>("controls to be answered", self.questions.len())
+            .part::<Local>("packets to this node", self.local.len())
+            .part::<DbId>("databases", self.engine.database_count())
+            .part::<Engine>("database engine", 1)
+            .part::<Membership>("cluster membership", 1)
+            .part::<Tunables>("tunables", 1)
+            .part::<Statistics>("statistics", 1)
+            .part::<Statistics>("statistics history", self.history.len())
+            .to_string()
     }
 }
 

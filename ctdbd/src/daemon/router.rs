@@ -36,6 +36,14 @@ impl Router {
             .push(Listener::Client(client));
     }
 
+    pub(super) fn srvid_count(&self) -> usize {
+        self.srvids.values().map(Vec::len).sum()
+    }
+
+    pub(super) fn tunnel_count(&self) -> usize {
+        self.tunnels.len()
+    }
+
     /// False if the client had not registered it.
     pub(super) fn deregister(&mut self, srvid: Srvid, client: ClientId) -> bool {
         self.remove(srvid, Listener::Client(client))

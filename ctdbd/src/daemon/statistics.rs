@@ -20,6 +20,10 @@ pub(super) struct History {
 }
 
 impl History {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// When the next entry is to be made.
     pub(super) fn due(&self, tunables: &Tunables) -> Option<Time> {
         let interval = u64::from(tunables.stat_history_interval);

@@ -25,7 +25,7 @@ use tracing::{error, info, warn};
 use wire::control::Request;
 use wire::packet::ControlFlags;
 use wire::types::{Capabilities, DbFlags, DbMap, NodeFlags, NodeMap, RecoveryMode, VnnMap};
-use wire::{DbId, Generation, Pnn, Srvid};
+use wire::{DbId, Pnn, Srvid};
 
 use super::gather::{Failure, Gather};
 use super::io::{ControlAnswer, ControlFailure, Token};
@@ -138,10 +138,6 @@ impl Recovery {
         };
         recovery.enter(io);
         recovery
-    }
-
-    pub(super) const fn generation(&self) -> Generation {
-        self.setup.generation
     }
 
     /// Ends the recovery where it is; late replies find nobody.
