@@ -1,15 +1,19 @@
 //! Which controls are the database's, and where each is answered.
 
-use wire::DbId;
+use core::time::Duration;
+
 use wire::coding::Encode;
 use wire::control::Request;
 use wire::types::{
     DbFlags, SEQNUM_KEY, TraverseAll, TraverseAllExt, TraverseStart, TraverseStartExt,
 };
+use wire::{DbId, Time};
 
 use crate::database::Database;
 use crate::engine::{Ctx, Engine};
 use crate::io::{ControlRequest, Token};
+use crate::store::Lock;
+use crate::timers::Deadline;
 
 impl Engine {
     /// Whether this control is one for the database.
@@ -122,7 +126,7 @@ impl Engine {
             R::GetDbStatistics(db) => self.query(ctx, token, *db, |_, db| {
                 Ok(db.statistics_reply().to_bytes())
             }),
-            R::GetDbSeqnum(request) => self.query(ctx, token, request.db, seqnum_of),
+            R::GetDbSeqnum(request) => self.get_db_seqnum(ctx, token, request.db),
             R::DbGetHealth(db) => {
                 self.query(ctx, token, *db, |ctx, db| {
                     Ok(ctx.store.unhealthy_reason(db.id).to_bytes())
@@ -185,15 +189,56 @@ fn all_with_values(all: &TraverseAll) -> TraverseAllExt {
     }
 }
 
-/// GET_DB_SEQNUM: the number that each transaction of a persistent or replicated database raises.
-fn seqnum_of(ctx: &mut Ctx<'_>, db: &mut Database) -> Result<Vec<u8>, String> {
-    if !db.freeze.allows_access() {
-        return Err(format!("{} is frozen", db.name));
+/// GET_DB_SEQNUM waits no longer for whoever holds the lock.
+const SEQNUM_WAIT: Duration = Duration::from_secs(10);
+/// And looks so often.
+const SEQNUM_AGAIN: Duration = Duration::from_millis(5);
+
+impl Engine {
+    fn get_db_seqnum(&mut self, ctx: &mut Ctx<'_>, token: Token, id: DbId) {
+        self.look_at_seqnum(ctx, token, id, ctx.now + SEQNUM_WAIT);
     }
-    let stored = ctx
-        .store
-        .fetch(db.id, SEQNUM_KEY)
-        .map_err(|why| why.to_string())?;
-    let value = stored.and_then(|stored| <[u8; 8]>::try_from(stored.data.as_slice()).ok());
-    Ok(value.map_or(0, u64::from_ne_bytes).to_bytes())
+
+    /// The number that each transaction of a persistent or replicated database raises. While a commit is being applied
+    /// it is not to be had; the daemon does not stand still for that.
+    pub(crate) fn look_at_seqnum(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        token: Token,
+        id: DbId,
+        until: Time,
+    ) {
+        let Some(db) = self.databases.get(&id) else {
+            return ctx.reply(token, -1, Vec::new());
+        };
+        if !db.freeze.allows_access() {
+            return ctx.refuse(token, -1, &format!("{} is frozen", db.name));
+        }
+        if db.freeze.is_frozen() {
+            return answer_seqnum(ctx, token, id);
+        }
+        match ctx.store.try_lock(id, SEQNUM_KEY) {
+            Ok(Lock::Held) => {
+                answer_seqnum(ctx, token, id);
+                ctx.store.unlock(id, SEQNUM_KEY);
+            }
+            Ok(Lock::Busy) if ctx.now < until => {
+                let again = Deadline::LookAtSeqnum(id, token, until);
+                self.timers.set(ctx.now + SEQNUM_AGAIN, again);
+            }
+            Ok(Lock::Busy) => ctx.refuse(token, -1, "the sequence number is locked"),
+            Err(why) => ctx.refuse(token, -1, &why.to_string()),
+        }
+    }
+}
+
+fn answer_seqnum(ctx: &mut Ctx<'_>, token: Token, id: DbId) {
+    match ctx.store.fetch(id, SEQNUM_KEY) {
+        Ok(stored) => {
+            let value = stored.and_then(|stored| <[u8; 8]>::try_from(stored.data.as_slice()).ok());
+            let number = value.map_or(0, u64::from_ne_bytes);
+            ctx.reply(token, 0, number.to_bytes());
+        }
+        Err(why) => ctx.refuse(token, -1, &why.to_string()),
+    }
 }

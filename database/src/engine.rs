@@ -211,6 +211,7 @@ impl Engine {
             Deadline::Attach(token) => self.attach_waited_too_long(ctx, token),
             Deadline::Commit(db, token) => self.commit_timed_out(ctx, db, token),
             Deadline::Fetch(db, key) => self.release_fetch(db, &key),
+            Deadline::LookAtSeqnum(db, token, until) => self.look_at_seqnum(ctx, token, db, until),
             Deadline::LockAgain(db, key) => self.lock_again(db, &key),
             Deadline::FreezeAgain(db) => self.freeze_again(ctx, db),
             Deadline::Traverse(id) => self.traverse_timed_out(ctx, id),

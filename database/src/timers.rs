@@ -15,6 +15,8 @@ pub(crate) enum Deadline {
     Commit(DbId, Token),
     /// Other clients' calls waited long enough behind the fetch of this key.
     Fetch(DbId, Vec<u8>),
+    /// A GET_DB_SEQNUM whose record is locked looks again, until it has waited long enough.
+    LookAtSeqnum(DbId, Token, Time),
     /// A chain for which no worker was to be had is tried again.
     LockAgain(DbId, Vec<u8>),
     /// A database that has to be frozen, and is not, is frozen again.

@@ -533,3 +533,21 @@ fn a_record_is_not_given_to_a_node_that_is_not_there() {
     let out = node.call(db, &key, 5);
     assert_eq!(operations(&out), [Operation::ReplyCall]);
 }
+
+#[test]
+fn a_sequence_number_that_is_being_written_is_waited_for() {
+    let mut node = Node::new();
+    let db = node.attach(persistent());
+    let key = wire::types::SEQNUM_KEY.to_vec();
+    node.store.held_elsewhere.insert(key.clone());
+    let ask = Request::GetDbSeqnum(wire::types::DbSeqnum { db });
+    let (_, out) = node.control(None, ask.clone());
+    assert_eq!(status(&out), None);
+    node.store.held_elsewhere.clear();
+    assert_eq!(status(&node.wait(Duration::from_millis(5))), Some(0));
+
+    node.store.held_elsewhere.insert(key);
+    let (_, out) = node.control(None, ask);
+    assert_eq!(status(&out), None);
+    assert_eq!(status(&node.wait(Duration::from_secs(11))), Some(-1));
+}
