@@ -146,7 +146,7 @@ impl Shell {
         if let Some(mut link) = self.clients.remove(&client) {
             link.flush();
             link.wake.notify_one();
-            self.input_unflushed(Input::ClientGone(client));
+            self.later.push_back(Input::ClientGone(client));
         }
     }
 

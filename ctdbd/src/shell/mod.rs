@@ -15,7 +15,7 @@ mod manager;
 mod orphans;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -85,6 +85,8 @@ pub(crate) struct Shell {
     pub(crate) transport: Transport,
     /// Who was sent something in this turn.
     unflushed: Vec<Target>,
+    /// What came of carrying outputs out; the daemon hears of it when all of them are.
+    later: VecDeque<Input>,
     pool: Pool,
     manager: Manager,
     nodes_source: NodesSource,
@@ -138,6 +140,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             last_client: 0,
             transport: Transport::new(parts.me, own, parts.port),
             unflushed: Vec::new(),
+            later: VecDeque::new(),
             pool,
             manager: Manager::new(parts.me, &parts.paths),
             nodes_source: parts.nodes_source,
@@ -225,9 +228,13 @@ impl Shell {
 
     /// The same without sending: for several inputs in one turn. [`Shell::flush`] must follow.
     pub(crate) fn input_unflushed(&mut self, input: Input) {
-        let mut out = Vec::new();
-        self.daemon.handle(self.now(), input, &mut out);
-        self.carry_out(out);
+        let mut next = Some(input);
+        while let Some(input) = next {
+            let mut out = Vec::new();
+            self.daemon.handle(self.now(), input, &mut out);
+            self.carry_out(out);
+            next = self.later.pop_front();
+        }
         let next = self.daemon.poll_timeout();
         if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
             self.deadline_moved.notify_one();
@@ -283,7 +290,7 @@ impl Shell {
     /// The daemon has no more use for the connections with a node.
     fn drop_node(&mut self, node: Pnn) {
         if self.transport.restart(node) {
-            self.input_unflushed(Input::NodeDisconnected(node));
+            self.later.push_back(Input::NodeDisconnected(node));
         }
     }
 
