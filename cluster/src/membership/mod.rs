@@ -389,9 +389,10 @@ impl Membership {
         };
         if node.flags != flags {
             tracing::info!(
-                "Node {} has changed flags - {:?} -> {flags:?}",
+                "Node {} has changed flags - {:#x} -> {:#x}",
                 pnn.0,
-                node.flags
+                node.flags.bits(),
+                flags.bits()
             );
             node.flags = flags;
             out.notify(Notification::NodeFlags(vec![(pnn, flags)]));

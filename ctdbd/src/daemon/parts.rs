@@ -176,9 +176,7 @@ impl Daemon {
                 self.generation = map.generation;
                 self.tell_database_of_cluster(out);
             }
-            Notification::NodeFlags(_) => self.tell_database_of_cluster(out),
-            Notification::RunState(state) => {
-                info!("Set runstate to {state} ({})", state as u32);
+            Notification::NodeFlags(_) | Notification::RunState(_) => {
                 self.tell_database_of_cluster(out);
             }
             Notification::RecoveryMode(active) => {
