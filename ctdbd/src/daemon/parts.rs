@@ -5,7 +5,7 @@ use core::time::Duration;
 use cluster::membership::{self, NodeEntry, Notification};
 use database::ClusterView;
 use database::io as engine;
-use tracing::{error, info};
+use tracing::error;
 use wire::coding::Encode;
 use wire::packet::{Body, ReqKeepalive};
 use wire::types::{NodeAndFlags, NodeFlags, NodeMap, RecoveryMode, RunState};
