@@ -129,7 +129,7 @@ pub(super) const CONTROLS: &[Line] = &[
     ("CHECK_PID_SRVID", Tested("accept")),
     ("TUNNEL_REGISTER", Tested("client")),
     ("TUNNEL_DEREGISTER", Tested("client")),
-    ("VACUUM_FETCH", There("")),
+    ("VACUUM_FETCH", Tested("ctdbd")),
     ("DB_VACUUM", Tested("ctdbd")),
     ("ECHO_DATA", There("")),
     ("DISABLE_NODE", Tested("cluster, compare")),
