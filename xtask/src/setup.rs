@@ -86,11 +86,13 @@ pub(crate) fn run(purpose: Purpose) -> Result<bool> {
         .for_each(|package| println!("    missing: {:18}{}", package.name, package.why));
     let names: Vec<_> = missing.iter().map(|package| package.name).collect();
     if !is_root() {
-        println!("Not root, so nothing was installed. Type:");
+        println!("Not root, so nothing was installed. Type either of");
+        println!("  sudo {} setup", std::env::current_exe()?.display());
         println!(
             "  sudo apt-get install --no-install-recommends {}",
             names.join(" ")
         );
+        println!("The second one starts the services of what it installs, as Debian does.");
         return Ok(false);
     }
     install(&names)?;
