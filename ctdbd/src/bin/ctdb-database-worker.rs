@@ -1,6 +1,7 @@
 //! `ctdb-database-worker`: a process of ctdbd's that waits for locks, commits and traverses in its stead.
 //!
 //! Started by ctdbd alone, with one end of a socket pair as standard input.
+#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
