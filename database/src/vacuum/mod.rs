@@ -25,7 +25,7 @@ mod answers;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 use wire::coding::{Decode, Encode};
 use wire::control::Request;
 use wire::types::{DbVacuum, RecBuffer, RecordFlags, RecordHeader};
@@ -425,7 +425,7 @@ impl Engine {
         };
         let time = ctx.now.since(run.started).as_secs_f64();
         db.statistics.vacuum_latency.update(time);
-        info!(db = %db.name, time, complete, full = run.full, "Vacuuming");
+        debug!(db = %db.name, time, complete, full = run.full, "Vacuuming");
         if complete {
             db.vacuum.fast_runs = if run.full { 0 } else { db.vacuum.fast_runs + 1 };
         }

@@ -168,7 +168,7 @@ pub(super) const SRVIDS: &[Line] = &[
     ("BANNING", Retired),
     ("ELECTION", Tested("cluster, accept")),
     ("LEADER", Tested("cluster, accept")),
-    ("RECONFIGURE", NotYet("nobody is known to listen")),
+    ("RECONFIGURE", There("")),
     ("RELEASE_IP", NotYet(ADDRESSES)),
     ("TAKE_IP", NotYet(ADDRESSES)),
     ("IPREALLOCATED", NotYet(ADDRESSES)),
