@@ -1,7 +1,7 @@
 //! The connections with the other nodes: who is there, who is lost, who is too new.
 
-use wire::Pnn;
 use wire::types::NodeFlags;
+use wire::{Generation, Pnn};
 
 use super::{Membership, Output, Outputs, keepalive, peer};
 use crate::Time;
@@ -45,14 +45,34 @@ impl Membership {
             peer::Effect::Joined => {
                 tracing::info!(pnn = pnn.0, "connected");
                 self.set_flags(pnn, flags - NodeFlags::DISCONNECTED, out);
+                self.recover_what_was_lost(pnn, out);
             }
             peer::Effect::Lost => self.lose(pnn, out),
             peer::Effect::Keep | peer::Effect::Keepalive => {}
         }
     }
 
+    /// A connection that broke and came back within one generation may have lost packets. If a record was being handed
+    /// over in one of them, nobody is its data master any more, and only a recovery finds that out. (C notices only if the
+    /// leader happens to look in between.)
+    fn recover_what_was_lost(&mut self, pnn: Pnn, out: &mut Outputs) {
+        let generation = self.vnn_map.generation;
+        let lost_in = self
+            .nodes
+            .peer_mut(pnn)
+            .and_then(|node| node.lost_in.take());
+        if lost_in == Some(generation) && generation != Generation::INVALID {
+            let reason = format!("packets to and from node {} may be lost", pnn.0);
+            self.activate_recovery(&reason, out);
+        }
+    }
+
     fn lose(&mut self, pnn: Pnn, out: &mut Outputs) {
         tracing::warn!(pnn = pnn.0, "node is dead");
+        let generation = self.vnn_map.generation;
+        if let Some(node) = self.nodes.peer_mut(pnn) {
+            node.lost_in = Some(generation);
+        }
         let flags = self.nodes.flags(pnn);
         self.set_flags(
             pnn,

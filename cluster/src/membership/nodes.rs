@@ -1,7 +1,7 @@
 //! The list of the nodes: who there is, how they are, and how to reach many of them.
 
-use wire::Pnn;
 use wire::types::{NodeAndFlags, NodeFlags, NodeMap, SockAddr};
+use wire::{Generation, Pnn};
 
 use super::NodeEntry;
 use super::peer::Peer;
@@ -13,6 +13,8 @@ pub(super) struct Node {
     pub(super) addr: SockAddr,
     pub(super) flags: NodeFlags,
     pub(super) peer: Peer,
+    /// The generation in which its connection was lost.
+    pub(super) lost_in: Option<Generation>,
 }
 
 impl Node {
@@ -29,6 +31,7 @@ impl Node {
             addr: entry.addr,
             flags: state | NodeFlags::DISCONNECTED,
             peer: Peer::new(),
+            lost_in: None,
         }
     }
 

@@ -55,6 +55,20 @@ fn a_lost_connection_makes_unhealthy_and_a_new_one_does_not_heal() {
 }
 
 #[test]
+fn a_connection_that_comes_back_in_the_same_generation_needs_a_recovery() {
+    let mut bench = Bench::running();
+    bench.input(Input::Disconnected(OTHER));
+    assert!(!bench.node.in_recovery(), "it may be gone for good");
+    bench.input(Input::Connected(OTHER));
+    assert!(bench.node.in_recovery());
+    bench.recover(THIRD, 8);
+    bench.input(Input::Disconnected(OTHER));
+    bench.recover(THIRD, 9);
+    bench.input(Input::Connected(OTHER));
+    assert!(!bench.node.in_recovery(), "a recovery has seen to it");
+}
+
+#[test]
 fn a_silent_node_is_dead_after_the_limit() {
     let mut bench = Bench::plain();
     // 5 intervals of 5 s: the default of KeepaliveLimit and KeepaliveInterval
