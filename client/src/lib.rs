@@ -40,6 +40,7 @@ mod message;
 mod pending;
 mod process;
 mod router;
+mod traverse;
 mod tunnel;
 
 pub use call::CallAnswer;
@@ -49,5 +50,6 @@ pub use database::{DatabaseInfo, DatabaseKind};
 pub use error::{Error, Result};
 pub use message::{Message, Subscription};
 pub use pending::Pending;
+pub use traverse::{Traverse, TraversedRecord, private_srvid};
 pub use tunnel::{Asker, Tunnel, TunnelRequest};
 pub use wire::{DbId, Pnn, Srvid, TunnelId};

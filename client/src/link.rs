@@ -20,8 +20,10 @@ use crate::error::{Error, Result};
 
 /// Packets that one `writev` takes at most.
 const BATCH: usize = 64;
-/// How much the incoming buffer grows at least, when it is full.
+/// How much the incoming buffer grows at least, when it is nearly full.
 const READ_CHUNK: usize = 64 * 1024;
+/// Less room than this is not worth a system call.
+const READ_AT_LEAST: usize = 4 * 1024;
 
 /// Connects to the daemon's socket. `outgoing_limit`: see [`Limits::outgoing`](crate::Limits::outgoing).
 ///
@@ -148,7 +150,9 @@ impl Incoming {
                 return Ok(self.buffer.split_to(length).freeze());
             }
             // grows with what has arrived, not with what a length field promises
-            self.buffer.reserve(READ_CHUNK);
+            if self.buffer.capacity() - self.buffer.len() < READ_AT_LEAST {
+                self.buffer.reserve(READ_CHUNK);
+            }
             match self.reader.read_buf(&mut self.buffer).await {
                 Ok(0) | Err(_) => return Err(Error::Disconnected),
                 Ok(_) => {}

@@ -14,6 +14,7 @@
 pub mod cluster;
 pub mod demo;
 pub mod host;
+pub mod load;
 pub mod loopback;
 pub mod node;
 pub mod report;

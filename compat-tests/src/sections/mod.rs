@@ -4,6 +4,7 @@ pub mod compare;
 mod databases;
 mod hostile;
 mod lifecycle;
+mod load;
 mod locks;
 mod sessions;
 
@@ -25,6 +26,8 @@ pub enum Section {
     Sessions,
     /// What a client of one node does binds the clients of another.
     Locks,
+    /// The workloads of `ctdb-load` on all nodes.
+    Load,
     /// Bad packets harm nobody but their sender.
     Hostile,
     /// `ctdb stop` and `ctdb continue`.
@@ -48,6 +51,7 @@ impl Section {
             Self::Glock => databases::g_lock(cluster, report),
             Self::Sessions => sessions::run(cluster, report),
             Self::Locks => locks::run(cluster, report),
+            Self::Load => load::run(cluster, report),
             Self::Hostile => hostile::run(cluster, report),
             Self::Stop => lifecycle::stop(cluster, report),
             Self::Kill => lifecycle::kill(cluster, report),

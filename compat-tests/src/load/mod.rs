@@ -1,0 +1,172 @@
+//! Load for one node's daemon: what `ctdb-load` does.
+//!
+//! The program is a client of its node's ctdbd, of ours and of C's alike. The same workload runs on
+//! every participating node at the same time; they meet first ([`meeting`]), and each prints what it
+//! did itself.
+//!
+//! It measures daemons, so its own part is kept small and the same for both: one thread, everything
+//! awaited and nothing polled.
+
+mod controls;
+mod meeting;
+mod recovery;
+mod rings;
+mod run;
+mod summary;
+mod traverse;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use wire::types::DbFlags;
+
+pub use summary::Summary;
+
+use run::Run;
+
+/// The longest that one control or call may take. Longer than the daemons' own time-outs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Work for one node's ctdbd, and how fast it was done.
+///
+/// Ends with one line of JSON: what was done on this node, in how many seconds. SIGTERM ends a
+/// workload early, but with its line.
+#[derive(Debug, Parser)]
+#[command(name = "ctdb-load", version)]
+pub struct Options {
+    /// The daemon's socket.
+    #[arg(long, global = true, default_value = "/run/ctdb/ctdbd.socket")]
+    socket: PathBuf,
+    /// The workload runs on nodes 0 to N-1 at the same time, which meet first.
+    #[arg(long, global = true, default_value_t = 1, value_name = "N")]
+    participants: u32,
+    /// How long, for workloads without an end of their own.
+    #[arg(long, global = true, default_value = "5", value_name = "S", value_parser = seconds)]
+    seconds: Duration,
+    #[command(subcommand)]
+    workload: Workload,
+}
+
+/// What is done.
+#[derive(Debug, Subcommand)]
+enum Workload {
+    /// A message from node to node. An operation is a receipt here, its latency a whole round.
+    MessageRing,
+    /// The same through a tunnel.
+    TunnelRing,
+    /// Round trips with the local daemon, of a control that costs it nearly nothing.
+    Packets {
+        /// How many.
+        #[arg(long, value_name = "N")]
+        count: u64,
+    },
+    /// Connected, and nothing else.
+    Idle,
+    /// New databases attached, one after the other.
+    Attach(Attach),
+    /// A recovery, asked for as `ctdb recover` does, until all active nodes have it behind them.
+    Recover,
+    /// All records of a database, from all nodes.
+    Traverse(Database),
+}
+
+/// Which databases are made.
+#[derive(Debug, Args)]
+struct Attach {
+    /// How many.
+    #[arg(long, value_name = "N")]
+    count: u32,
+    /// Of which kind.
+    #[arg(long, value_enum, default_value_t = Model::Volatile)]
+    model: Model,
+}
+
+/// Which database.
+#[derive(Debug, Args)]
+struct Database {
+    /// Its name, as it is attached by.
+    #[arg(long = "database", value_name = "NAME")]
+    name: String,
+    /// Its kind.
+    #[arg(long, value_enum, default_value_t = Model::Volatile)]
+    model: Model,
+}
+
+/// The kinds of databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Model {
+    Volatile,
+    Persistent,
+    Replicated,
+}
+
+impl Model {
+    const fn flags(self) -> DbFlags {
+        match self {
+            Self::Volatile => DbFlags::empty(),
+            Self::Persistent => DbFlags::PERSISTENT,
+            Self::Replicated => DbFlags::REPLICATED,
+        }
+    }
+}
+
+impl Workload {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::MessageRing => "message-ring",
+            Self::TunnelRing => "tunnel-ring",
+            Self::Packets { .. } => "packets",
+            Self::Idle => "idle",
+            Self::Attach(_) => "attach",
+            Self::Recover => "recover",
+            Self::Traverse(_) => "traverse",
+        }
+    }
+}
+
+/// Does the work.
+///
+/// # Errors
+/// The daemon cannot be reached or refuses something, other nodes do not come, or what was done is
+/// not what is there afterwards.
+pub async fn run(options: &Options) -> Result<Summary> {
+    ensure!(options.participants > 0, "--participants 0");
+    let mut run = Run::open(options).await?;
+    let measured = match &options.workload {
+        Workload::MessageRing => rings::messages(&mut run).await?,
+        Workload::TunnelRing => rings::tunnels(&mut run).await?,
+        Workload::Packets { count } => controls::packets(&mut run, *count).await?,
+        Workload::Idle => controls::idle(&mut run).await?,
+        Workload::Attach(attach) => controls::attach(&mut run, attach).await?,
+        Workload::Recover => recovery::recover(&mut run).await?,
+        Workload::Traverse(database) => traverse::count(&mut run, database).await?,
+    };
+    let node = (run.node(), options.participants);
+    Ok(measured.summary(options.workload.name(), node))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_may_stand_on_either_side_of_the_workload() {
+        let parse = |words: &str| Options::try_parse_from(words.split(' '));
+        let before = parse("ctdb-load --participants 3 --seconds 0.5 idle").unwrap();
+        let after = parse("ctdb-load idle --participants 3 --seconds 0.5").unwrap();
+        for options in [before, after] {
+            assert_eq!(options.participants, 3);
+            assert_eq!(options.seconds, Duration::from_millis(500));
+            assert_eq!(options.workload.name(), "idle");
+        }
+        assert!(parse("ctdb-load --seconds -1 idle").is_err());
+        assert!(parse("ctdb-load traverse").is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! The workloads of `ctdb-load`, a second each, on all nodes at the same time: that they work, and
+//! that what they check holds. Their figures are printed and not judged.
+
+use std::process::{Child, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::node::Node;
+use crate::report::Report;
+
+/// On which nodes a workload runs.
+#[derive(Clone, Copy)]
+enum On {
+    All,
+    First,
+}
+
+const WORKLOADS: [(On, &str); 7] = [
+    (On::All, "message-ring"),
+    (On::All, "tunnel-ring"),
+    (On::All, "packets --count 1000"),
+    (On::All, "attach --count 5"),
+    (On::First, "traverse --database g_lock.tdb"),
+    (On::First, "recover"),
+    (On::All, "idle"),
+];
+
+pub(super) fn run(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
+    for (on, words) in WORKLOADS {
+        report.check(&format!("ctdb-load {words}"), || work(cluster, on, words));
+    }
+    Ok(())
+}
+
+fn work(cluster: &Cluster, on: On, words: &str) -> Result<()> {
+    let nodes = match on {
+        On::All => &cluster.nodes[..],
+        On::First => &cluster.nodes[..1],
+    };
+    let begin = |node| start(node, nodes.len(), words);
+    let programs: Vec<_> = nodes.iter().map(begin).collect::<Result<_>>()?;
+    let ends: Vec<_> = programs.into_iter().map(end).collect();
+    ends.into_iter().try_for_each(|end| end)
+}
+
+/// The program stands beside this one, and its path is the same on the nodes.
+fn start(node: &Node, participants: usize, words: &str) -> Result<Child> {
+    let program = std::env::current_exe()?.with_file_name("ctdb-load");
+    let mut command = node.command(&program.to_string_lossy());
+    command
+        .args([
+            "--seconds",
+            "1",
+            "--participants",
+            &participants.to_string(),
+        ])
+        .args(words.split(' '))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().context("ctdb-load")
+}
+
+fn end(program: Child) -> Result<()> {
+    let done = program.wait_with_output()?;
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    ensure!(done.status.success(), "{}\n{err}{out}", done.status);
+    let Some(line) = out.lines().last() else {
+        bail!("no line");
+    };
+    println!("#   {line}");
+    let summary: Value = serde_json::from_str(line)?;
+    let idle = summary["workload"] == "idle";
+    ensure!(
+        idle || summary["operations"].as_u64() > Some(0),
+        "nothing done: {line}"
+    );
+    ensure!(summary["failures"] == 0, "failures: {line}");
+    Ok(())
+}
