@@ -14,6 +14,10 @@
 //! * [`packet`]: the ten operations, borrowed from the received bytes;
 //! * [`control`]: the table of all controls, live and retired, with their request and reply types;
 //! * [`message`]: the payloads of the messages, by [`Srvid`];
+//! * [`event`]: the event daemon's own protocol;
+//! * [`backup`]: the files of `ctdb backupdb`;
+//! * [`dialect`]: what differs between the versions that we speak to;
+//! * [`layout`]: the fields of every type, for documents and tools;
 //! * [`types`]: what travels inside (node maps, records, statistics, addresses, ...);
 //! * [`tunables`]: the tunables with their wire order, names and defaults;
 //! * [`MemoryReport`]: the text that the memory dumps answer with;
@@ -24,11 +28,15 @@
 //! included, since that is what every other ctdbd and every client of the socket sends.
 #![forbid(unsafe_code)]
 
+pub mod backup;
 pub mod coding;
 pub mod control;
+pub mod dialect;
+pub mod event;
 pub mod hash;
 mod ids;
 mod instant;
+pub mod layout;
 mod memory_report;
 pub mod message;
 pub mod packet;

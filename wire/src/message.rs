@@ -2,6 +2,10 @@
 //!
 //! What stands behind a [`Srvid`] in a message is fixed by the address alone (protocol_message.c,
 //! 4.17.12). Anything else, and all of Samba's own messages, is [`Message::Other`].
+//!
+//! A request with an address for its answer ([`SrvidMessage`], [`DisableMessage`]) is answered by a
+//! message to that address, with the answering node's pnn or a negative error as an `i32`; a memory
+//! dump with its text. The address is the asker's own, so such an answer is a [`Message::Other`].
 
 use serde::{Deserialize, Serialize};
 
@@ -11,17 +15,38 @@ use crate::types::{
 };
 use crate::{DbId, Pnn, Srvid};
 
+/// A well-known address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageInfo {
+    /// The address.
+    pub srvid: Srvid,
+    /// Upstream's name, without CTDB_SRVID_.
+    pub name: &'static str,
+    /// The Rust type of the payload.
+    pub payload: &'static str,
+    /// What such a message says.
+    pub about: &'static str,
+}
+
 macro_rules! messages {
-    ($( $(#[$meta:meta])* $name:ident($ty:ty) = $srvid:ident; )*) => {
+    ($( $(#[$($meta:tt)*])* $name:ident($ty:ty) = $srvid:ident; )*) => {
         /// A message by what it says.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         pub enum Message {
-            $( $(#[$meta])* $name($ty), )*
+            $( $(#[$($meta)*])* $name($ty), )*
             /// Records of a database in a recovery, to an address that the recovery chose.
             Recovery(Srvid, RecBuffer),
             /// Anything else.
             Other(Srvid, Vec<u8>),
         }
+
+        /// The well-known addresses whose messages have a form of their own.
+        pub static TABLE: &[MessageInfo] = &[$( MessageInfo {
+            srvid: Srvid::$srvid,
+            name: stringify!($srvid),
+            payload: stringify!($ty),
+            about: concat!($( crate::coding::doc_text!($($meta)*) ),*),
+        } ),*];
 
         impl Message {
             /// Reads a message to `srvid`.
@@ -69,7 +94,11 @@ messages! {
     ReleaseIp(String) = RELEASE_IP;
     /// An address was taken over.
     TakeIp(String) = TAKE_IP;
-    /// Obsolete.
+    /// The `ipreallocated` event ended (after 4.17).
+    IpReallocated(Ignored) = IPREALLOCATED;
+    /// The `startipreallocate` event ended (after 4.17).
+    StartIpreallocate(Ignored) = START_IPREALLOCATE;
+    /// Obsolete: flags of a node.
     SetNodeFlags(NodeFlagChange) = SET_NODE_FLAGS;
     /// Where an address is now.
     RecdUpdateIp(PublicIp) = RECD_UPDATE_IP;
@@ -77,19 +106,23 @@ messages! {
     VacuumFetch(RecBuffer) = VACUUM_FETCH;
     /// A database to forget.
     DetachDatabase(DbId) = DETACH_DATABASE;
-    /// Memory usage wanted.
+    /// Memory usage wanted; the answer is its text.
     MemDump(SrvidMessage) = MEM_DUMP;
+    /// Obsolete: logs wanted.
+    GetLog(Ignored) = GETLOG;
+    /// Obsolete: logs to be cleared.
+    ClearLog(Ignored) = CLEARLOG;
     /// Flags of a node for all others.
     PushNodeFlags(NodeFlagChange) = PUSH_NODE_FLAGS;
     /// The nodes file changed.
     ReloadNodes(Ignored) = RELOAD_NODES;
-    /// A takeover run wanted.
+    /// A takeover run wanted; the answer is an `i32`.
     TakeoverRun(SrvidMessage) = TAKEOVER_RUN;
     /// Addresses for a node wanted.
     RebalanceNode(Pnn) = REBALANCE_NODE;
-    /// No takeover runs for a while.
+    /// No takeover runs for a while; the answer is an `i32`.
     DisableTakeoverRuns(DisableMessage) = DISABLE_TAKEOVER_RUNS;
-    /// No recoveries for a while.
+    /// No recoveries for a while; the answer is an `i32`.
     DisableRecoveries(DisableMessage) = DISABLE_RECOVERIES;
     /// No check of addresses for so many seconds.
     DisableIpCheck(u32) = DISABLE_IP_CHECK;

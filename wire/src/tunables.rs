@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coding::{Decode, DecodeError, Encode, Reader, put_counted_text};
+use crate::layout::layout;
 
 /// What is known about one tunable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,6 +184,20 @@ impl Encode for Tunables {
     }
 }
 
+layout! {
+    Tunables "GET_ALL_TUNABLES: the values in the order of the table of tunables, 248 bytes in 4.17." {
+        values: [u32; 62], "By the tunable's place.";
+    }
+    TunableName "GET_TUNABLE." {
+        length: u32, "Of the name, its NUL counted.";
+        name: bytes, "Which one, and a NUL.";
+    }
+    TunableNames "LIST_TUNABLES." {
+        length: u32, "Of the text, its NUL counted.";
+        names: bytes, "The names with ':' between, and a NUL. C's daemon puts a ':' in front, too; its library does not.";
+    }
+}
+
 /// GET_TUNABLE: length, name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -196,6 +211,7 @@ impl Encode for TunableName {
 
 impl Decode for TunableName {
     const MIN_SIZE: usize = 4;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.at("TunableName", "name").counted_text().map(Self)
     }
@@ -221,6 +237,7 @@ impl Encode for TunableNames {
 
 impl Decode for TunableNames {
     const MIN_SIZE: usize = 5;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let text = r.at("TunableNames", "names").counted_text()?;
         let names = text.split(':').filter(|name| !name.is_empty());

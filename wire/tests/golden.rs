@@ -1,50 +1,15 @@
 //! Packets of real programs, decoded and written again, byte for byte.
 //!
-//! `golden/*.hex` has one sample of each kind: a comment that says who sent it, a title, and the
-//! bytes. The title names the operation, and the control or message address if there is one.
+//! `golden/*.hex` has one sample of each kind.
+mod samples;
 
+use samples::{Sample, others, packets as samples};
+use wire::backup::{Backup, put_buffer};
+use wire::coding::Encode;
 use wire::control::{Opcode, Reply, Request, TABLE};
 use wire::message::Message;
 use wire::packet::{Body, Packet};
-use wire::types::{DbStatistics, HOT_KEYS};
-
-struct Sample {
-    file: &'static str,
-    title: String,
-    bytes: Vec<u8>,
-}
-
-macro_rules! golden {
-    ($($file:literal)*) => { [$( ($file, include_str!(concat!("golden/", $file, ".hex"))) ),*] };
-}
-
-fn samples() -> Vec<Sample> {
-    let files = golden! {
-        "client-messages" "client-packets" "client-replies" "client-requests"
-        "node-messages" "node-packets" "node-replies" "node-requests"
-        "recoverd-messages" "recoverd-packets" "recoverd-replies" "recoverd-requests"
-    };
-    let entries = |(file, text): (_, &'static str)| {
-        text.split("\n\n")
-            .filter_map(move |entry| parse(file, entry))
-    };
-    files.into_iter().flat_map(entries).collect()
-}
-
-fn parse(file: &'static str, entry: &str) -> Option<Sample> {
-    let mut lines = entry.lines().filter(|line| !line.starts_with('#'));
-    let title = lines.next()?.to_owned();
-    let digits: Vec<u8> = lines.flat_map(str::bytes).filter(|b| *b != b' ').collect();
-    let bytes = digits
-        .chunks(2)
-        .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]))
-        .collect();
-    Some(Sample { file, title, bytes })
-}
-
-fn nibble(digit: u8) -> u8 {
-    char::from(digit).to_digit(16).expect("a hexadecimal digit") as u8
-}
+use wire::types::{DbStatistics, HOT_KEYS, RecBuffer};
 
 impl Sample {
     fn packet(&self) -> Packet<'_> {
@@ -182,5 +147,55 @@ fn each_operation_was_seen() {
             .iter()
             .any(|sample| sample.title.split(' ').next() == Some(operation));
         assert!(seen, "{operation}");
+    }
+}
+
+#[test]
+fn event_packets_are_written_as_they_came() {
+    use wire::event::{Reply, Request};
+    let mut seen = Vec::new();
+    for sample in others().iter().filter(|sample| sample.file == "events") {
+        let mut again = Vec::new();
+        let command = if sample.title.starts_with("EVENT_REQUEST") {
+            let (reqid, request) = Request::decode(&sample.bytes).expect(&sample.title);
+            request.encode(reqid, &mut again);
+            request.command()
+        } else {
+            let (reqid, reply) = Reply::decode(&sample.bytes).expect(&sample.title);
+            reply.encode(reqid, &mut again);
+            reply.command()
+        };
+        assert_eq!(again, sample.bytes, "{}", sample.title);
+        let named = sample.subject().to_lowercase();
+        assert_eq!(format!("{command:?}").to_lowercase(), named);
+        seen.push(sample.title.clone());
+    }
+    for title in [
+        "EVENT_REQUEST RUN",
+        "EVENT_REQUEST STATUS",
+        "EVENT_REPLY RUN",
+    ] {
+        assert!(seen.iter().any(|seen| seen == title), "{title}");
+    }
+}
+
+#[test]
+fn backups_are_written_as_they_were() {
+    for sample in others().iter().filter(|sample| sample.file == "backups") {
+        let backup = Backup::new(&sample.bytes).expect(&sample.title);
+        assert_eq!(backup.check(), Ok(backup.header.nrec));
+        assert_eq!(backup.header.name.0, sample.subject());
+        let mut again = backup.header.to_bytes();
+        let copy = |head: wire::backup::BackupBuffer, records: wire::types::Records<'_>| {
+            let mut buffer = RecBuffer::new(head.db);
+            for record in records {
+                let record = record?.with_header()?;
+                buffer.push(record.reqid, record.header, record.key, record.data);
+            }
+            put_buffer(&mut again, &buffer);
+            Ok::<_, wire::coding::DecodeError>(())
+        };
+        backup.each_buffer(copy).expect(&sample.title);
+        assert_eq!(again, sample.bytes, "{}", sample.title);
     }
 }

@@ -2,8 +2,10 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use wire::backup::{Backup, BackupBuffer, BackupHeader};
 use wire::coding::{Decode, Encode, Reader};
 use wire::control::{Request, TABLE};
+use wire::event;
 use wire::message::Message;
 use wire::packet::{
     Body, CallFlags, ControlFlags, Header, Operation, Packet, ReplyCall, ReplyControl,
@@ -24,7 +26,8 @@ macro_rules! each_type {
             RecBuffer RecordHeader RecoveryMode RunState SockAddr SrvidMessage Statistics
             StatisticsList TickleList TimeVal TransDb TraverseAll TraverseAllExt TraverseStart
             TraverseStartExt Tunable Uptime VnnMap String wire::tunables::Tunables
-            wire::tunables::TunableName wire::tunables::TunableNames
+            wire::tunables::TunableName wire::tunables::TunableNames BackupHeader BackupBuffer
+            event::Text event::RunRequest event::StatusRequest event::ScriptRequest event::EventStatus
         )
     };
 }
@@ -84,6 +87,33 @@ proptest! {
         }
         let _ = Packet::decode(&bytes);
         let _ = frame_length(&bytes);
+    }
+
+    #[test]
+    fn no_event_packet_panics(bytes in bytes(), command in 0u32..5) {
+        let length = 16 + bytes.len() as u32;
+        let words = [length, 0, 9, command].map(u32::to_ne_bytes).concat();
+        let packet = [words, bytes.clone()].concat();
+        if let Ok((reqid, request)) = event::Request::decode(&packet) {
+            let mut again = Vec::new();
+            request.encode(reqid, &mut again);
+            prop_assert_eq!(event::Request::decode(&again), Ok((reqid, request)));
+        }
+        if let Ok((reqid, reply)) = event::Reply::decode(&packet) {
+            let mut again = Vec::new();
+            reply.encode(reqid, &mut again);
+            prop_assert_eq!(event::Reply::decode(&again), Ok((reqid, reply)));
+        }
+        let _ = (event::Request::decode(&bytes), event::frame_length(&bytes));
+    }
+
+    #[test]
+    fn no_backup_panics(bytes in bytes(), nbuf in 0u64..4) {
+        let mut file = [3u64, 0, 0, nbuf, 1].map(u64::to_ne_bytes).concat();
+        file.resize(wire::backup::HEADER_SIZE, 0);
+        file.extend_from_slice(&bytes);
+        let _ = Backup::new(&file).map(|backup| backup.check());
+        let _ = Backup::new(&bytes).map(|backup| backup.check());
     }
 
     #[test]

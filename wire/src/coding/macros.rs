@@ -1,16 +1,42 @@
-//! What makes structures, bit sets and enumerations cross the wire.
+//! What makes structures, bit sets and enumerations cross the wire, and describe themselves
+//! ([`crate::layout`]).
+
+/// The text of a `///` line; nothing for other attributes.
+macro_rules! doc_text {
+    (doc = $text:literal) => {
+        $text
+    };
+    ($($other:tt)*) => {
+        ""
+    };
+}
 
 /// Structures whose fields travel one behind the other; `=> pad N` is padding behind a field.
 macro_rules! wire_struct {
     ($(
-        $(#[$meta:meta])*
+        $(#[$($meta:tt)*])*
         pub struct $name:ident {
-            $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty $(=> pad $pad:literal)? ),* $(,)?
+            $( $(#[$($fmeta:tt)*])* pub $field:ident : $ty:ty $(=> pad $pad:literal)? ),* $(,)?
         }
     )*) => {$(
-        $(#[$meta])*
+        $(#[$($meta)*])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-        pub struct $name { $( $(#[$fmeta])* pub $field: $ty, )* }
+        pub struct $name { $( $(#[$($fmeta)*])* pub $field: $ty, )* }
+
+        impl $crate::layout::Described for $name {
+            const LAYOUT: $crate::layout::Layout = $crate::layout::Layout {
+                name: stringify!($name),
+                about: concat!($( $crate::coding::doc_text!($($meta)*) ),*),
+                fields: &[$( $crate::layout::Field {
+                    name: stringify!($field),
+                    about: concat!($( $crate::coding::doc_text!($($fmeta)*) ),*),
+                    ty: stringify!($ty),
+                    size: <$ty as $crate::coding::Decode>::MIN_SIZE,
+                    fixed: <$ty as $crate::coding::Decode>::FIXED,
+                    pad: 0 $( + $pad )?,
+                } ),*],
+            };
+        }
 
         impl $crate::coding::Encode for $name {
             fn encode(&self, out: &mut Vec<u8>) {
@@ -24,6 +50,7 @@ macro_rules! wire_struct {
         impl $crate::coding::Decode for $name {
             const MIN_SIZE: usize = 0
                 $( + <$ty as $crate::coding::Decode>::MIN_SIZE $( + $pad )? )*;
+            const FIXED: bool = true $( && <$ty as $crate::coding::Decode>::FIXED )*;
             fn decode(
                 r: &mut $crate::coding::Reader<'_>,
             ) -> Result<Self, $crate::coding::DecodeError> {
@@ -52,6 +79,20 @@ macro_rules! wire_flags {
                 $( $(#[$($fmeta)*])* const $flag = $value; )*
                 const _ = !0;
             }
+        }
+
+        impl $crate::layout::Numbered for $name {
+            const NUMBERS: $crate::layout::Numbers = $crate::layout::Numbers {
+                name: stringify!($name),
+                about: concat!($( $crate::coding::doc_text!($($meta)*) ),*),
+                size: size_of::<$int>(),
+                values: &[$( $crate::layout::Value {
+                    name: stringify!($flag),
+                    value: $value as u64,
+                    about: concat!($( $crate::coding::doc_text!($($fmeta)*) ),*),
+                } ),*],
+                flags: true,
+            };
         }
 
         impl $crate::coding::Encode for $name {
@@ -86,16 +127,30 @@ macro_rules! wire_flags {
 /// Enumerations of a few 32-bit values.
 macro_rules! wire_enum {
     ($(
-        $(#[$meta:meta])*
+        $(#[$($meta:tt)*])*
         pub enum $name:ident: $expected:literal {
-            $( $(#[$vmeta:meta])* $variant:ident = $value:literal ),* $(,)?
+            $( $(#[$($vmeta:tt)*])* $variant:ident = $value:literal ),* $(,)?
         }
     )*) => {$(
-        $(#[$meta])*
+        $(#[$($meta)*])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(serde::Serialize, serde::Deserialize)]
         #[repr(u32)]
-        pub enum $name { $( $(#[$vmeta])* $variant = $value, )* }
+        pub enum $name { $( $(#[$($vmeta)*])* $variant = $value, )* }
+
+        impl $crate::layout::Numbered for $name {
+            const NUMBERS: $crate::layout::Numbers = $crate::layout::Numbers {
+                name: stringify!($name),
+                about: concat!($( $crate::coding::doc_text!($($meta)*) ),*),
+                size: 4,
+                values: &[$( $crate::layout::Value {
+                    name: stringify!($variant),
+                    value: $value,
+                    about: concat!($( $crate::coding::doc_text!($($vmeta)*) ),*),
+                } ),*],
+                flags: false,
+            };
+        }
 
         impl $name {
             /// The value with this number.
@@ -127,4 +182,4 @@ macro_rules! wire_enum {
     )*};
 }
 
-pub(crate) use {wire_enum, wire_flags, wire_struct};
+pub(crate) use {doc_text, wire_enum, wire_flags, wire_struct};

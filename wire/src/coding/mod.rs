@@ -7,7 +7,7 @@
 mod macros;
 mod values;
 
-pub(crate) use macros::{wire_enum, wire_flags, wire_struct};
+pub(crate) use macros::{doc_text, wire_enum, wire_flags, wire_struct};
 pub use values::{put_counted_text, put_length, put_pad, put_text};
 
 use std::fmt;
@@ -246,18 +246,31 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeError::Unterminated`] without a NUL, [`DecodeError::NotUtf8`].
     pub fn text(&self, bytes: &[u8]) -> Result<String, DecodeError> {
-        let place = Place {
-            offset: self.position - bytes.len(),
-            ..self.place()
-        };
+        let text = std::str::from_utf8(self.before_nul(bytes)?);
+        text.map(str::to_owned).map_err(|_| DecodeError::NotUtf8 {
+            place: self.place_of(bytes),
+        })
+    }
+
+    /// The bytes in front of the first NUL of `bytes`, which have just been read.
+    ///
+    /// # Errors
+    /// [`DecodeError::Unterminated`] without a NUL.
+    pub fn before_nul<'b>(&self, bytes: &'b [u8]) -> Result<&'b [u8], DecodeError> {
         let end = bytes.iter().position(|&b| b == 0);
         let end = end.ok_or(DecodeError::Unterminated {
-            place,
+            place: self.place_of(bytes),
             found: bytes.len(),
         })?;
-        let text = std::str::from_utf8(&bytes[..end]);
-        text.map(str::to_owned)
-            .map_err(|_| DecodeError::NotUtf8 { place })
+        Ok(&bytes[..end])
+    }
+
+    /// Where `bytes` began, which have just been read.
+    fn place_of(&self, bytes: &[u8]) -> Place {
+        Place {
+            offset: self.position - bytes.len(),
+            ..self.place()
+        }
     }
 
     /// A string with a `u32` length in front, which counts the NUL (upstream's "stringn").
@@ -310,6 +323,8 @@ pub trait Encode {
 pub trait Decode: Sized {
     /// The fewest bytes such a value takes; a count is checked with it.
     const MIN_SIZE: usize = 0;
+    /// Whether every value takes that many bytes.
+    const FIXED: bool = true;
 
     /// Reads one value and leaves the cursor behind it.
     ///

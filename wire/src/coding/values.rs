@@ -56,6 +56,7 @@ impl Encode for String {
 
 impl Decode for String {
     const MIN_SIZE: usize = 1;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bytes = r.rest();
         r.text(bytes)
@@ -72,6 +73,7 @@ impl Encode for Option<String> {
 }
 
 impl Decode for Option<String> {
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match r.remaining() {
             0 => Ok(None),
@@ -88,6 +90,7 @@ impl<T: Encode, const N: usize> Encode for [T; N] {
 
 impl<T: Decode + Copy + Default, const N: usize> Decode for [T; N] {
     const MIN_SIZE: usize = N * T::MIN_SIZE;
+    const FIXED: bool = T::FIXED;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut array = [T::default(); N];
         for item in &mut array {
@@ -107,6 +110,7 @@ impl<T: Encode> Encode for Vec<T> {
 
 impl<T: Decode> Decode for Vec<T> {
     const MIN_SIZE: usize = 4;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = r.count(T::MIN_SIZE)?;
         (0..count).map(|_| r.get()).collect()

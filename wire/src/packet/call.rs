@@ -2,6 +2,7 @@
 
 use crate::DbId;
 use crate::coding::{DecodeError, Encode, Reader, put_length, wire_flags};
+use crate::layout::layout;
 
 /// The functions a call can name (`callid`).
 pub mod function {
@@ -40,6 +41,29 @@ pub struct ReqCall<'a> {
     pub key: &'a [u8],
     /// The function's argument.
     pub calldata: &'a [u8],
+}
+
+layout! {
+    ReqCall<'_> "CTDB_REQ_CALL: a client or a node wants a record." {
+        flags: CallFlags, "How.";
+        db: DbId, "In which database.";
+        callid: u32, "Which function: 0xFF000001 only migrates, 0xFF000002 answers with the value, 0xFF000003 with header and value.";
+        hopcount: u32, "How many nodes have passed it on.";
+        keylen: u32, "";
+        calldatalen: u32, "";
+        key: bytes, "On which record.";
+        calldata: bytes, "The function's argument.";
+    }
+    ReplyCall<'_> "CTDB_REPLY_CALL: what a call returned." {
+        status: i32, "The function's result; 0 is success.";
+        datalen: u32, "";
+        data: bytes, "What it returned.";
+    }
+    ReplyError<'_> "CTDB_REPLY_ERROR: a call that failed." {
+        status: i32, "What went wrong, as a number.";
+        msglen: u32, "";
+        message: bytes, "The same as text, not terminated.";
+    }
 }
 
 impl<'a> ReqCall<'a> {

@@ -1,6 +1,7 @@
 //! Controls and their answers; what is in their data is [`crate::control`]'s.
 
 use crate::coding::{DecodeError, Encode, Reader, put_length, put_pad, wire_flags};
+use crate::layout::layout;
 use crate::{ClientId, Srvid};
 
 wire_flags! {
@@ -28,6 +29,24 @@ pub struct ReqControl<'a> {
     pub flags: ControlFlags,
     /// The control's request.
     pub data: &'a [u8],
+}
+
+layout! {
+    ReqControl<'_> "CTDB_REQ_CONTROL: a control." {
+        opcode: u32 => pad 4, "Which control.";
+        srvid: Srvid, "An argument of a few controls, otherwise 0.";
+        client: ClientId, "The sending client; its daemon fills it in.";
+        flags: ControlFlags, "How.";
+        datalen: u32, "";
+        data: bytes, "The control's request.";
+    }
+    ReplyControl<'_> "CTDB_REPLY_CONTROL: the answer to a control." {
+        status: i32, "0 or more is success; some controls answer with it alone.";
+        datalen: u32, "";
+        errorlen: u32, "";
+        data: bytes, "The control's reply.";
+        error: bytes, "Text about a failure; mostly empty, and not terminated.";
+    }
 }
 
 impl<'a> ReqControl<'a> {

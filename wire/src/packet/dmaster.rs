@@ -5,6 +5,7 @@
 //! from its padding, which is what C reads there too.
 
 use crate::coding::{DecodeError, Encode, Reader, put_length, put_pad};
+use crate::layout::layout;
 use crate::types::RecordFlags;
 use crate::{DbId, Pnn};
 
@@ -23,6 +24,28 @@ pub struct ReqDmaster<'a> {
     pub key: &'a [u8],
     /// The record's data, without its header.
     pub data: &'a [u8],
+}
+
+layout! {
+    ReqDmaster<'_> "CTDB_REQ_DMASTER: the data master hands a record to the lmaster, for another node." {
+        db: DbId => pad 4, "In which database.";
+        rsn: u64, "The record's sequence number.";
+        dmaster: Pnn, "The node that is to become data master.";
+        keylen: u32, "";
+        datalen: u32, "";
+        key: bytes, "The record's key.";
+        data: bytes, "The record's value, without its header.";
+        record_flags: bytes, "RecordFlags, u32, directly behind the value: there if 4 bytes are left.";
+    }
+    ReplyDmaster<'_> "CTDB_REPLY_DMASTER: the lmaster hands a record to its new data master." {
+        db: DbId => pad 4, "In which database.";
+        rsn: u64, "The record's sequence number.";
+        keylen: u32, "";
+        datalen: u32, "";
+        key: bytes, "The record's key.";
+        data: bytes, "The record's value, without its header.";
+        record_flags: bytes, "As in REQ_DMASTER.";
+    }
 }
 
 impl<'a> ReqDmaster<'a> {

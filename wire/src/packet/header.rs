@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coding::{DecodeError, Encode, Reader, wire_enum};
+use crate::layout::layout;
 use crate::{Generation, Pnn, ReqId};
 
 /// Size of the header, in bytes.
@@ -60,6 +61,19 @@ pub struct Header {
     pub source: Pnn,
     /// The request's number; a reply repeats it.
     pub reqid: ReqId,
+}
+
+layout! {
+    Header "What every packet begins with: 32 bytes." {
+        length: u32, "Of the whole packet, this header included.";
+        magic: u32, "0x43544442; the bytes are `BDTC` on a little-endian machine.";
+        version: u32, "1.";
+        generation: Generation, "The sender's; calls between nodes of another generation are dropped. 1 is invalid.";
+        operation: Operation, "What the packet is.";
+        destination: Pnn, "To which node, or nodes.";
+        source: Pnn, "From which node.";
+        reqid: ReqId, "Chosen by who asks, repeated in the answer.";
+    }
 }
 
 /// The header with the length in front.

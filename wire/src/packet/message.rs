@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coding::{DecodeError, Encode, Reader, put_length, wire_flags};
+use crate::layout::layout;
 use crate::{Srvid, TunnelId};
 
 /// CTDB_REQ_MESSAGE: srvid, datalen, data.
@@ -12,6 +13,24 @@ pub struct ReqMessage<'a> {
     pub srvid: Srvid,
     /// The message (see [`crate::message`]).
     pub data: &'a [u8],
+}
+
+layout! {
+    ReqMessage<'_> "CTDB_REQ_MESSAGE: a message to whoever registered its address." {
+        srvid: Srvid, "To whom on the destination.";
+        datalen: u32, "";
+        data: bytes, "The message.";
+    }
+    ReqKeepalive "CTDB_REQ_KEEPALIVE: a sign of life between nodes." {
+        version: u32, "The sender's Samba version, major << 16 | minor: 4.17 is 0x00040011.";
+        uptime: u32, "How long its daemon has been running, in seconds.";
+    }
+    ReqTunnel<'_> "CTDB_REQ_TUNNEL: data for a tunnel." {
+        tunnel: TunnelId, "Which tunnel.";
+        flags: TunnelFlags, "Request or answer.";
+        datalen: u32, "";
+        data: bytes, "The users' own bytes.";
+    }
 }
 
 impl<'a> ReqMessage<'a> {

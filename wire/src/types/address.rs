@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use serde::{Deserialize, Serialize};
 
 use crate::coding::{Decode, DecodeError, Encode, Reader, put_pad};
+use crate::layout::layout;
 
 /// Linux's AF_INET.
 const INET: u16 = 2;
@@ -31,6 +32,16 @@ pub enum SockAddr {
     V4(SocketAddrV4),
     /// IPv6.
     V6(SocketAddrV6),
+}
+
+layout! {
+    SockAddr "`ctdb_sock_addr`: a `sockaddr_in` or `sockaddr_in6`, always 28 bytes." {
+        family: u16, "2 IPv4, 10 IPv6, 0 none.";
+        port: [u8; 2], "In network order.";
+        v4_or_flow: [u8; 4], "The IPv4 address; or the flow of IPv6.";
+        v6: [u8; 16], "The IPv6 address. Of IPv4 these bytes say nothing, as do the last.";
+        scope: u32, "Of IPv6.";
+    }
 }
 
 impl SockAddr {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Pnn;
 use crate::coding::{Decode, DecodeError, Encode, Reader, put_counted_text, put_pad, wire_struct};
+use crate::layout::layout;
 use crate::types::SockAddr;
 
 /// The size of an interface's name on the wire: IFNAMSIZ and 2.
@@ -107,6 +108,15 @@ pub struct AddrInfo {
     pub iface: String,
 }
 
+layout! {
+    AddrInfo "SEND_GRATUITOUS_ARP, ADD_PUBLIC_IP, DEL_PUBLIC_IP." {
+        addr: SockAddr, "The address.";
+        mask: u32, "Its network mask in bits.";
+        length: u32, "Of the interface, its NUL counted.";
+        iface: bytes, "The interface, or several with commas between, and a NUL.";
+    }
+}
+
 impl Encode for AddrInfo {
     fn encode(&self, out: &mut Vec<u8>) {
         self.addr.encode(out);
@@ -117,6 +127,7 @@ impl Encode for AddrInfo {
 
 impl Decode for AddrInfo {
     const MIN_SIZE: usize = 36;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             addr: r.at("AddrInfo", "addr").get()?,

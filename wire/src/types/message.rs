@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coding::{Decode, DecodeError, Encode, Reader, put_counted_text, wire_struct};
+use crate::layout::layout;
 use crate::types::{NodeFlags, TimeVal};
 use crate::{Pnn, Srvid};
 
@@ -71,6 +72,14 @@ pub struct Tunable {
     pub name: String,
 }
 
+layout! {
+    Tunable "SET_TUNABLE." {
+        value: u32, "Its new value.";
+        length: u32, "Of the name, its NUL counted.";
+        name: bytes, "Which one, and a NUL.";
+    }
+}
+
 impl Encode for Tunable {
     fn encode(&self, out: &mut Vec<u8>) {
         self.value.encode(out);
@@ -80,6 +89,7 @@ impl Encode for Tunable {
 
 impl Decode for Tunable {
     const MIN_SIZE: usize = 8;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             value: r.at("Tunable", "value").get()?,

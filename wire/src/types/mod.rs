@@ -48,6 +48,7 @@ impl Encode for Ignored {
 }
 
 impl Decode for Ignored {
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self(r.rest().to_vec()))
     }

@@ -11,7 +11,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::coding::{Decode, DecodeError, Encode, Reader, put_length, put_pad, wire_flags};
+use crate::coding::{Decode, DecodeError, Encode, Reader, put_length, wire_flags, wire_struct};
+use crate::layout::layout;
 use crate::{DbId, Pnn, ReqId};
 
 /// The size of a record's header on the wire and in the tdb file, in bytes.
@@ -45,41 +46,18 @@ wire_flags! {
     }
 }
 
-/// `ctdb_ltdb_header`: what stands in front of each record's value, in the tdb file too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct RecordHeader {
-    /// The record's sequence number; the copy with the highest is the newest.
-    pub rsn: u64,
-    /// The data master.
-    pub dmaster: Pnn,
-    /// Not used; kept as it is in the file.
-    pub reserved: u32,
-    /// What is special.
-    pub flags: RecordFlags,
-}
-
-impl Encode for RecordHeader {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.rsn.encode(out);
-        self.dmaster.encode(out);
-        self.reserved.encode(out);
-        self.flags.encode(out);
-        put_pad(out, 4);
-    }
-}
-
-impl Decode for RecordHeader {
-    const MIN_SIZE: usize = RECORD_HEADER_SIZE;
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        const NAME: &str = "RecordHeader";
-        let header = Self {
-            rsn: r.at(NAME, "rsn").get()?,
-            dmaster: r.at(NAME, "dmaster").get()?,
-            reserved: r.at(NAME, "reserved").get()?,
-            flags: r.at(NAME, "flags").get()?,
-        };
-        r.at(NAME, "padding").pad(4)?;
-        Ok(header)
+wire_struct! {
+    /// `ctdb_ltdb_header`: what stands in front of each record's value, in the tdb file too.
+    #[derive(Copy, Eq, Hash, Default)]
+    pub struct RecordHeader {
+        /// The record's sequence number; the copy with the highest is the newest.
+        pub rsn: u64,
+        /// The data master.
+        pub dmaster: Pnn,
+        /// Not used; kept as it is in the file.
+        pub reserved: u32,
+        /// What is special.
+        pub flags: RecordFlags => pad 4,
     }
 }
 
@@ -183,6 +161,22 @@ impl Encode for Record<'_> {
     }
 }
 
+layout! {
+    OwnedRecord "A record in a buffer, and TRAVERSE_DATA." {
+        length: u32, "Of the whole record, these four numbers included.";
+        reqid: ReqId, "A traverse's number; 0 elsewhere.";
+        keylen: u32, "";
+        datalen: u32, "";
+        key: bytes, "The key; empty with empty data marks the end of a traverse.";
+        data: bytes, "A RecordHeader and the value, in all buffers and traverses of 4.17.";
+    }
+    RecBuffer "`ctdb_marshall_buffer`: records of one database, one behind the other." {
+        db: DbId, "Their database.";
+        count: u32, "How many there are.";
+        records: bytes, "As many OwnedRecord, without padding between them, to the end.";
+    }
+}
+
 /// One record, kept: TRAVERSE_DATA.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OwnedRecord {
@@ -229,6 +223,7 @@ impl Encode for OwnedRecord {
 
 impl Decode for OwnedRecord {
     const MIN_SIZE: usize = 16;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Record::decode(r).map(Self::from)
     }
@@ -306,6 +301,7 @@ impl Encode for RecBuffer {
 
 impl Decode for RecBuffer {
     const MIN_SIZE: usize = 8;
+    const FIXED: bool = false;
 
     /// Takes everything that is left, and checks every record in it.
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {

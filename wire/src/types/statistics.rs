@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coding::{Decode, DecodeError, Encode, Reader, put_length, put_pad, wire_struct};
+use crate::layout::layout;
 use crate::types::TimeVal;
 
 /// How many buckets the histograms have.
@@ -146,6 +147,28 @@ pub struct StatisticsList {
     pub stats: Vec<Statistics>,
 }
 
+layout! {
+    StatisticsList "GET_STAT_HISTORY." {
+        count: u32 => pad 4, "C always sends 100, unused ones zero.";
+        stats: bytes, "As many Statistics, the newest first.";
+    }
+    HotKey "A hot key of DbStatistics: 24 bytes, the key itself elsewhere." {
+        count: u32 => pad 4, "Its hop count.";
+        pointer: u64, "C sends an address in its memory; we send 0.";
+        size: u64, "The length of the key.";
+    }
+    DbStatistics "GET_DB_STATISTICS: 464 bytes and the hot keys behind them." {
+        locks: LockStatistics, "Locking of records.";
+        vacuum_latency: LatencyCounter, "Vacuuming runs.";
+        ro_delegations: u32, "Read-only delegations given.";
+        ro_revokes: u32, "Read-only delegations taken back.";
+        hop_count_bucket: [u32; BUCKETS], "Calls by the number of nodes they went through.";
+        num_hot_keys: u32 => pad 4, "Always 10 from C.";
+        hot_keys: [[u64; 3]; HOT_KEYS], "Ten HotKey.";
+        keys: bytes, "The keys, one behind the other.";
+    }
+}
+
 impl Encode for StatisticsList {
     fn encode(&self, out: &mut Vec<u8>) {
         put_length(out, self.stats.len());
@@ -156,6 +179,7 @@ impl Encode for StatisticsList {
 
 impl Decode for StatisticsList {
     const MIN_SIZE: usize = 8;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = r
             .at("StatisticsList", "count")
@@ -218,6 +242,7 @@ impl Encode for DbStatistics {
 
 impl Decode for DbStatistics {
     const MIN_SIZE: usize = 464;
+    const FIXED: bool = false;
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         const NAME: &str = "DbStatistics";
         let locks = r.at(NAME, "locks").get()?;

@@ -1,18 +1,28 @@
 //! Times as the wire has them.
 
-use serde::{Deserialize, Serialize};
+use crate::coding::wire_struct;
 
-use crate::coding::{Decode, DecodeError, Encode, Reader, wire_struct};
+wire_struct! {
+    /// `struct timeval`: 16 bytes on 64-bit Linux.
+    #[derive(Copy, Eq, PartialOrd, Ord, Hash, Default)]
+    pub struct TimeVal {
+        /// Seconds since 1970.
+        pub seconds: i64,
+        /// Microseconds behind them.
+        pub microseconds: i64,
+    }
 
-/// `struct timeval`: 16 bytes on 64-bit Linux.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-pub struct TimeVal {
-    /// Seconds since 1970.
-    pub seconds: i64,
-    /// Microseconds behind them.
-    pub microseconds: i64,
+    /// UPTIME: 64 bytes.
+    pub struct Uptime {
+        /// Now.
+        pub current_time: TimeVal,
+        /// When the daemon started.
+        pub ctdbd_start_time: TimeVal,
+        /// When the last recovery began.
+        pub last_recovery_started: TimeVal,
+        /// When it ended.
+        pub last_recovery_finished: TimeVal,
+    }
 }
 
 impl TimeVal {
@@ -27,36 +37,5 @@ impl TimeVal {
     /// Whether no time was set.
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-impl Encode for TimeVal {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.seconds.encode(out);
-        self.microseconds.encode(out);
-    }
-}
-
-impl Decode for TimeVal {
-    const MIN_SIZE: usize = 16;
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            seconds: r.get()?,
-            microseconds: r.get()?,
-        })
-    }
-}
-
-wire_struct! {
-    /// UPTIME: 64 bytes.
-    pub struct Uptime {
-        /// Now.
-        pub current_time: TimeVal,
-        /// When the daemon started.
-        pub ctdbd_start_time: TimeVal,
-        /// When the last recovery began.
-        pub last_recovery_started: TimeVal,
-        /// When it ended.
-        pub last_recovery_finished: TimeVal,
     }
 }
