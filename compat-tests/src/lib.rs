@@ -11,6 +11,7 @@
 //! below a package root ("ours"), laid over `/usr` of that node.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod cluster;
 pub mod demo;
 pub mod host;

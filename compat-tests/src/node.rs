@@ -26,7 +26,7 @@ const DIRECTORIES: [&str; 10] = [
     "scratch",
 ];
 /// The longest that a command on a node may take, in seconds.
-const COMMAND_LIMIT: &str = "60";
+const COMMAND_LIMIT: u64 = 60;
 
 /// A booted node. Dropping it powers it off.
 #[derive(Debug)]
@@ -102,9 +102,15 @@ impl Node {
         Ok(())
     }
 
-    /// A command to be run on the node.
+    /// A command to be run on the node, for a minute at most.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
+        self.command_within(program, COMMAND_LIMIT)
+    }
+
+    /// A command to be run on the node, for that many seconds at most.
+    #[must_use]
+    pub fn command_within(&self, program: &str, seconds: u64) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["-t", &self.init.to_string(), "-m", "-n", "-p", "-u", "--"]);
         command.args([
@@ -114,7 +120,7 @@ impl Node {
             "timeout",
             "-k",
             "5",
-            COMMAND_LIMIT,
+            &seconds.to_string(),
             program,
         ]);
         command.env("LC_ALL", "C").env("PATH", host::PATH);

@@ -1,4 +1,4 @@
-//! `compat`: the tests against real peers, and the demonstration cluster. Needs root.
+//! `compat`: the tests against real peers, the benchmark, and the demonstration cluster. Needs root.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use compat_tests::bench::{run as bench, turn::Turn};
 use compat_tests::cluster::{Cluster, Spec};
 use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
@@ -38,6 +39,11 @@ enum What {
         #[command(flatten)]
         nodes: Nodes,
     },
+    /// Our daemon and the C one in turn, with the same clients: a table of rates and costs.
+    Bench(bench::Options),
+    /// One turn of the benchmark, which starts it.
+    #[command(hide = true)]
+    BenchTurn(Turn),
     /// Shows a cluster at work, and keeps it until Ctrl-C.
     Demo {
         #[command(flatten)]
@@ -131,6 +137,9 @@ fn main() -> Result<ExitCode> {
     if let What::Loopback { root, once } = &cli.what {
         return loopback::run(root, 3, *once);
     }
+    if let What::Bench(options) = &cli.what {
+        return bench::run(options).map(exit_code);
+    }
     if !host::is_inside() {
         return host::run_inside();
     }
@@ -150,13 +159,18 @@ fn main() -> Result<ExitCode> {
             shown?;
             true
         }
-        What::Loopback { .. } => false,
+        What::BenchTurn(turn) => turn.run().map(|()| true)?,
+        What::Bench(_) | What::Loopback { .. } => false,
     };
-    Ok(if held {
+    Ok(exit_code(held))
+}
+
+fn exit_code(held: bool) -> ExitCode {
+    if held {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }
 
 fn accept(nodes: &Nodes, sections: &[Section], clustering: bool) -> Result<bool> {

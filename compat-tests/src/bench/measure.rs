@@ -1,0 +1,169 @@
+//! The workloads that are more than one call of `ctdb-load`.
+
+use std::cell::Cell;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use super::load::Clients;
+use super::processes::Daemon;
+use super::statistics::smallest_share;
+use super::workloads::{Amounts, Measured};
+use super::{Row, trace};
+use crate::cluster::Cluster;
+
+/// The database of the recoveries and of the traverse.
+const RECORDS: &str = "bench_records.tdb";
+/// Longer than RerecoveryTimeout of the test clusters, in which a leader begins no other recovery.
+const BETWEEN_RECOVERIES: Duration = Duration::from_millis(2500);
+const MEBIBYTE: f64 = 1024.0 * 1024.0;
+
+/// A cluster that is measured.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// All its nodes are OK.
+    pub cluster: &'a Cluster,
+    /// What makes it work.
+    pub clients: Clients<'a>,
+    /// How much of it.
+    pub amounts: Amounts,
+    /// How many records there are.
+    filled: Cell<usize>,
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of nodes, and bytes to be shown as MiB"
+)]
+impl<'a> Bench<'a> {
+    /// Measures a cluster.
+    ///
+    /// # Errors
+    /// The program of the clients is not there.
+    pub fn new(cluster: &'a Cluster, amounts: Amounts) -> Result<Self> {
+        let clients = Clients::new(cluster, amounts.seconds)?;
+        Ok(Self {
+            cluster,
+            clients,
+            amounts,
+            filled: Cell::new(0),
+        })
+    }
+
+    /// Whether there is more than one node.
+    #[must_use]
+    pub fn has_several(&self) -> bool {
+        self.cluster.nodes.len() > 1
+    }
+
+    /// All nodes do the same: what they did together, and how evenly.
+    pub(super) fn shared(
+        &self,
+        words: &str,
+        all: Row,
+        share: Row,
+        put: &mut dyn FnMut(Measured),
+    ) -> Result<()> {
+        let done = self.clients.on_all(words)?;
+        if self.has_several() {
+            let smallest = smallest_share(&done.rates()).unwrap_or_default();
+            put(Measured::plain(share, smallest));
+        }
+        put(Measured::rate(all, done));
+        Ok(())
+    }
+
+    pub(super) fn packets(&self, put: &mut dyn FnMut(Measured)) -> Result<()> {
+        let done = self
+            .clients
+            .on_one(&format!("packets --count {}", self.amounts.packets))?;
+        let daemon = done.cpu_us().unwrap_or_default();
+        put(Measured::of(Row::PacketCpu, daemon, done));
+        put(Measured::plain(
+            Row::PacketCalls,
+            trace::system_calls(self)?,
+        ));
+        Ok(())
+    }
+
+    pub(super) fn recoveries(&self, put: &mut dyn FnMut(Measured)) -> Result<()> {
+        self.fill(self.amounts.records)?;
+        put(self.recovery(Row::Recovery10k)?);
+        self.fill(self.amounts.many_records)?;
+        put(self.recovery(Row::Recovery100k)?);
+        Ok(())
+    }
+
+    /// The mean of some recoveries.
+    fn recovery(&self, row: Row) -> Result<Measured> {
+        let mut clients = Vec::new();
+        let mut seconds = 0.0;
+        for _ in 0..self.amounts.recoveries {
+            sleep(BETWEEN_RECOVERIES);
+            let done = self.clients.on_one("recover")?;
+            seconds += done.seconds();
+            clients.extend(done.raw);
+        }
+        let mean = seconds / f64::from(self.amounts.recoveries);
+        Ok(Measured {
+            row,
+            value: mean,
+            cpu_us: None,
+            clients,
+        })
+    }
+
+    /// Has the nodes create that many records in all, unless they are there already.
+    fn fill(&self, records: usize) -> Result<()> {
+        if self.filled.get() < records {
+            let each = records.div_ceil(self.cluster.nodes.len());
+            let words = format!("fill --database {RECORDS} --records {each} --size 100");
+            self.clients.on_all(&words)?;
+            self.filled.set(records);
+        }
+        Ok(())
+    }
+
+    pub(super) fn traverse(&self) -> Result<Measured> {
+        self.fill(self.amounts.many_records)?;
+        let done = self
+            .clients
+            .on_one(&format!("traverse --database {RECORDS}"))?;
+        let (seen, there) = (done.operations(), self.amounts.many_records as f64);
+        ensure!(seen >= there, "the traverse saw {seen} of {there} records");
+        Ok(Measured::of(Row::Traverse100k, done.seconds(), done))
+    }
+
+    /// Milliseconds of CPU in a second, of the daemon of one node, with one client connected.
+    pub(super) fn idle(&self) -> Result<f64> {
+        sleep(self.amounts.idle);
+        let (before, begin) = (self.daemons_cpu()?, Instant::now());
+        sleep(self.amounts.idle);
+        let used = self.daemons_cpu()?.saturating_sub(before);
+        let watched = begin.elapsed().as_secs_f64() * self.cluster.nodes.len() as f64;
+        Ok(used.as_secs_f64() * 1000.0 / watched)
+    }
+
+    fn daemons_cpu(&self) -> Result<Duration> {
+        self.cluster
+            .nodes
+            .iter()
+            .map(|node| Daemon::of(node).map(Daemon::cpu))
+            .sum()
+    }
+
+    /// The mean of all nodes.
+    pub(super) fn memory(&self, put: &mut dyn FnMut(Measured)) -> Result<()> {
+        let (mut resident, mut proportional) = (0, 0);
+        for node in &self.cluster.nodes {
+            let daemon = Daemon::of(node)?;
+            resident += daemon.resident()?;
+            proportional += daemon.proportional()?;
+        }
+        let mean = |bytes: u64| bytes as f64 / MEBIBYTE / self.cluster.nodes.len() as f64;
+        put(Measured::plain(Row::Resident, mean(resident)));
+        put(Measured::plain(Row::Proportional, mean(proportional)));
+        Ok(())
+    }
+}
