@@ -4,6 +4,7 @@
 //! it is what installs it.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod compat;
 mod demo;
@@ -13,6 +14,7 @@ mod step;
 mod test;
 mod tidy;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,6 +64,13 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Measure our daemon, with `--against PATH` beside the C one: a table, `--json`, `--svg`.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// The options of `compat bench`; `--help` among them lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Check what no other tool checks: licences, borders of the crates, sizes, words.
     Tidy,
     /// Write COMPAT.md: what of upstream is there.
@@ -92,6 +101,7 @@ fn main() -> Result<ExitCode> {
         Command::Install { root, debug } => package::install(&root, debug).map(|()| true)?,
         Command::Test { quick } => test::run(quick)?,
         Command::Demo { once } => demo::run(once)?,
+        Command::Bench { options } => bench::run(&options)?,
         Command::Tidy => tidy::run()?,
         Command::Compat { check } => compat::run(check)?,
         Command::Ci => ci::run()?,

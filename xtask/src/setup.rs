@@ -10,11 +10,12 @@ use anyhow::{Context, Result};
 
 use crate::step::{self, has_program, is_root, step};
 
-/// What it is installed for. Whoever runs the tests or the demo builds too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What it is installed for. Whoever runs the tests or the demo builds too, and whoever measures does both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     Build,
     Run,
+    Measure,
 }
 
 /// A Debian package and what we need it for.
@@ -40,7 +41,15 @@ const fn to_run(name: &'static str, why: &'static str) -> Package {
     }
 }
 
-const PACKAGES: [Package; 14] = [
+const fn to_measure(name: &'static str, why: &'static str) -> Package {
+    Package {
+        name,
+        purpose: Purpose::Measure,
+        why,
+    }
+}
+
+const PACKAGES: [Package; 16] = [
     build("gcc", "links programs, compiles libtdb's log shim"),
     build("libc6-dev", "the C library's headers"),
     build("libtdb-dev", "libtdb, whose files smbd opens too"),
@@ -61,14 +70,14 @@ const PACKAGES: [Package; 14] = [
     to_run("procps", "pgrep"),
     to_run("util-linux", "unshare and nsenter"),
     to_run("mount", "file systems of the nodes"),
+    to_measure("strace", "counts system calls"),
+    to_measure("valgrind", "counts instructions"),
 ];
 
 /// Installs what is missing; false if that is not possible here, after saying what to do.
 pub(crate) fn run(purpose: Purpose) -> Result<bool> {
     step("looking for the packages that are needed");
-    let wanted = PACKAGES
-        .iter()
-        .filter(|package| purpose == Purpose::Run || package.purpose == purpose);
+    let wanted = PACKAGES.iter().filter(|package| package.purpose <= purpose);
     if !has_program("dpkg-query") || !has_program("apt-get") {
         println!("This is no Debian; the equivalents of these packages are needed:");
         wanted.for_each(|package| println!("  {:18}{}", package.name, package.why));

@@ -87,6 +87,12 @@ impl Options {
         options.files.root = there(&self.files.root)?;
         options.files.disk = there(&self.files.disk)?;
         options.files.against = self.files.against.as_deref().map(there).transpose()?;
+        options.files.logs = self
+            .files
+            .logs
+            .as_deref()
+            .map(std::path::absolute)
+            .transpose()?;
         let daemon = options.files.root.join("usr/sbin/ctdbd");
         ensure!(daemon.is_file(), "no {}", daemon.display());
         if self.quick {
@@ -189,6 +195,9 @@ fn command(turn: &Turn, scratch: &Path) -> Result<Command> {
         .arg(scratch);
     if let Some(path) = &turn.files.against {
         command.arg("--against").arg(path);
+    }
+    if let Some(path) = &turn.files.logs {
+        command.arg("--logs").arg(path);
     }
     if turn.quick {
         command.arg("--quick");

@@ -59,6 +59,9 @@ pub struct Files {
     /// A directory on a real disk, for the persistent databases: they are synced.
     #[arg(long, default_value = "/var/tmp")]
     pub disk: PathBuf,
+    /// A directory for the daemons' logs of turns in which something failed.
+    #[arg(long)]
+    pub logs: Option<PathBuf>,
 }
 
 impl Turn {
@@ -77,11 +80,18 @@ impl Turn {
     /// The cluster does not come up.
     pub fn run(&self) -> Result<()> {
         let own = std::env::current_exe()?;
+        let Files {
+            root,
+            against,
+            disk,
+            logs,
+        } = &self.files;
         let seen = [
             Some(&own),
-            Some(&self.files.root),
-            self.files.against.as_ref(),
-            Some(&self.files.disk),
+            Some(root),
+            against.as_ref(),
+            Some(disk),
+            logs.as_ref(),
         ];
         let host = Host::prepare(&seen.into_iter().flatten().cloned().collect::<Vec<_>>())?;
         let cluster = Cluster::boot(host, &self.spec())?;
@@ -89,13 +99,31 @@ impl Turn {
             .nodes
             .iter()
             .try_for_each(|node| self.lay_out(node))?;
-        if self.only.contains(&Workload::Instructions) {
-            return self.run_counted(&cluster);
+        let well = if self.only.contains(&Workload::Instructions) {
+            self.run_counted(&cluster)
+        } else {
+            self.run_timed(&cluster)
+        };
+        match logs {
+            Some(logs) if !matches!(well, Ok(true)) => {
+                cluster.keep_logs(&logs.join(self.name()))?
+            }
+            _ => {}
         }
+        well.map(drop)
+    }
+
+    /// For a directory.
+    fn name(&self) -> String {
+        let side = format!("{:?}", self.side).to_lowercase();
+        format!("{side}-{}-{}", self.nodes, self.round + 1)
+    }
+
+    fn run_timed(&self, cluster: &Cluster) -> Result<bool> {
         let begin = Instant::now();
         cluster.start_ctdbd()?;
         println!("# all OK after {:.1} s", begin.elapsed().as_secs_f64());
-        self.measure(&Bench::new(&cluster, self.amounts())?)
+        self.measure(&Bench::new(cluster, self.amounts())?)
     }
 
     fn spec(&self) -> Spec {
@@ -130,14 +158,17 @@ impl Turn {
     }
 
     /// A cluster whose daemon is slowed down by being watched: nothing else is measured on it.
-    fn run_counted(&self, cluster: &Cluster) -> Result<()> {
+    fn run_counted(&self, cluster: &Cluster) -> Result<bool> {
         ensure!(
             self.only.len() == 1,
             "counting instructions needs a turn of its own"
         );
         let mut daemon = match trace::start_counted(&cluster.nodes[0]) {
             Ok(daemon) => daemon,
-            Err(why) => return self.print(Row::PacketInstructions, outcome_of(&why)),
+            Err(why) => {
+                self.print(Row::PacketInstructions, outcome_of(&why))?;
+                return Ok(why.is::<Missing>());
+            }
         };
         let up = within(COUNTED_START, || {
             ensure!(
@@ -149,7 +180,9 @@ impl Turn {
         up.and_then(|()| self.measure(&Bench::new(cluster, self.amounts())?))
     }
 
-    fn measure(&self, bench: &Bench) -> Result<()> {
+    /// Runs all workloads; true if none failed.
+    fn measure(&self, bench: &Bench) -> Result<bool> {
+        let mut well = true;
         for workload in &self.only {
             let mut missing = workload.rows(self.nodes);
             let mut printed = Ok(());
@@ -160,12 +193,13 @@ impl Turn {
             });
             printed?;
             if let Err(why) = run {
+                well &= why.is::<Missing>();
                 missing
                     .into_iter()
                     .try_for_each(|row| self.print(row, outcome_of(&why)))?;
             }
         }
-        Ok(())
+        Ok(well)
     }
 
     fn print(&self, row: Row, outcome: Outcome) -> Result<()> {

@@ -12,6 +12,7 @@ use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::{self, Section, compare};
 use compat_tests::{demo, loopback};
+use nix::sys::signal::Signal;
 
 /// Tests against real peers: smbd, the C `ctdb` tool, C ctdbd as a neighbour.
 #[derive(Debug, Parser)]
@@ -141,6 +142,10 @@ fn main() -> Result<ExitCode> {
         return bench::run(options).map(exit_code);
     }
     if !host::is_inside() {
+        if let What::BenchTurn(_) = &cli.what {
+            // the end of the benchmark is the end of its turn
+            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).context("parent death signal")?;
+        }
         return host::run_inside();
     }
     let held = match cli.what {

@@ -1,0 +1,31 @@
+//! The benchmark: `compat bench` on programs that were just built, with optimization.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::step::{cargo, is_root, run as run_step, step, target_dir};
+use crate::{package, setup};
+
+/// Builds, and runs it with these options; false if something that is needed is missing.
+pub(crate) fn run(options: &[OsString]) -> Result<bool> {
+    if !setup::run(setup::Purpose::Measure)? {
+        return Ok(false);
+    }
+    if !is_root() {
+        step("the benchmark needs root: namespaces, mounts");
+        return Ok(false);
+    }
+    let target = target_dir()?;
+    let root = target.join("package");
+    let build = "build --release --package compat-tests --bins --target-dir";
+    run_step(cargo(build).arg(&target))?;
+    package::install(&root, false)?;
+    step("measuring");
+    let mut command = Command::new(target.join("release/compat"));
+    command.arg("bench").arg("--root").arg(&root).args(options);
+    // it takes our place, so that a signal to us reaches it
+    Err(command.exec()).context("compat")
+}
