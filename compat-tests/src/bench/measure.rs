@@ -79,7 +79,11 @@ impl<'a> Bench<'a> {
             .clients
             .on_one(&format!("packets --count {}", self.amounts.packets))?;
         let daemon = done.cpu_us().unwrap_or_default();
-        put(Measured::of(Row::PacketCpu, daemon, done));
+        let clients = done.raw;
+        put(Measured {
+            clients,
+            ..Measured::plain(Row::PacketCpu, daemon)
+        });
         put(Measured::plain(
             Row::PacketCalls,
             trace::system_calls(self)?,
@@ -135,7 +139,7 @@ impl<'a> Bench<'a> {
         Ok(Measured::of(Row::Traverse100k, done.seconds(), done))
     }
 
-    /// Milliseconds of CPU in a second, of the daemon of one node, with one client connected.
+    /// Milliseconds of CPU in a second, of the daemon of one node, nothing being connected.
     pub(super) fn idle(&self) -> Result<f64> {
         sleep(self.amounts.idle);
         let (before, begin) = (self.daemons_cpu()?, Instant::now());
