@@ -13,6 +13,7 @@ mod setup;
 mod step;
 mod test;
 mod tidy;
+mod wire_page;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -79,6 +80,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write the parts of docs/wire.md that are made of the tables in the code.
+    Wire {
+        /// Only say whether they are current.
+        #[arg(long)]
+        check: bool,
+    },
     /// Everything that has to pass before a change goes in.
     Ci,
 }
@@ -104,6 +111,7 @@ fn main() -> Result<ExitCode> {
         Command::Bench { options } => bench::run(&options)?,
         Command::Tidy => tidy::run()?,
         Command::Compat { check } => compat::run(check)?,
+        Command::Wire { check } => wire_page::run(check)?,
         Command::Ci => ci::run()?,
     };
     Ok(if well {

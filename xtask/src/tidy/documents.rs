@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Findings, Project};
-use crate::{command_names, compat};
+use crate::{command_names, compat, wire_page};
 
 /// Documents that have to be there, and what they have to say.
 const PROMISES: [(&str, &[&str]); 5] = [
@@ -50,6 +50,20 @@ pub(super) fn compat(project: &Project, findings: &mut Findings) -> Result<()> {
         findings.add(
             Path::new(compat::FILE),
             "is not current, run `cargo xtask compat`",
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn wire(project: &Project, findings: &mut Findings) -> Result<()> {
+    let written = project
+        .get(wire_page::FILE)
+        .map(|file| file.content.as_str());
+    let written = written.unwrap_or_default();
+    if written != wire_page::text(written)? {
+        findings.add(
+            Path::new(wire_page::FILE),
+            "is not current, run `cargo xtask wire`",
         );
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::step::step;
 /// A check: it adds what it finds.
 type Check = fn(&Project, &mut Findings) -> Result<()>;
 
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 11] = [
     ("licences of the crates", borders::licences),
     ("clippy.toml of the core crates", borders::clippy_files),
     ("dependencies of the core crates", borders::dependencies),
@@ -25,6 +25,7 @@ const CHECKS: [(&str, Check); 10] = [
     ("addresses of other machines", texts::links),
     ("documents", documents::promises),
     ("COMPAT.md", documents::compat),
+    ("docs/wire.md", documents::wire),
 ];
 
 /// Runs all checks; true if nothing was found.
