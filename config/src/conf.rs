@@ -43,7 +43,7 @@ pub struct Config {
 pub struct Logging {
     /// Where the log goes.
     pub location: Location,
-    /// The level, if it is given and is not "ERROR"; see [`Logging::level_for_daemon`].
+    /// The level, if it is given; see [`Logging::level_for_daemon`].
     pub log_level: Option<LogLevel>,
 }
 
@@ -439,6 +439,7 @@ impl<'a> Reader<'a> {
         match outcome {
             Ok(()) => Ok(shown),
             Err(rejection) => Err(Kind::Rejected {
+                section: spec.section,
                 name: spec.name,
                 reason: rejection.reason,
                 known_to_c: rejection.known_to_c,

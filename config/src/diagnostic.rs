@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::options::{OPTIONS, SECTIONS};
+
 /// One complaint about one line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -55,6 +57,8 @@ pub enum Kind {
     /// The value has the right type, and the option still cannot take it.
     #[error("{reason}")]
     Rejected {
+        /// The section's proper name.
+        section: &'static str,
         /// The option's name.
         name: &'static str,
         /// Why, in one line.
@@ -98,6 +102,9 @@ pub enum Kind {
     /// A tunables file has no sections.
     #[error("Invalid line for section [{0}] - sections not supported")]
     TunableSection(String),
+    /// Nothing before the `=`, a NUL, or not UTF-8; what stands behind it is not read.
+    #[error("Syntax error")]
+    TunableSyntax,
     /// A tunable without a value.
     #[error("Invalid line containing \"{0}\"")]
     TunableWithoutValue(String),
@@ -133,6 +140,31 @@ impl Kind {
             _ => true,
         }
     }
+
+    /// What would be right.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownSection(_) => Some(format!("sections: {}", SECTIONS.join(", "))),
+            Self::OutsideSection(_) => Some("an option belongs below its [section]".to_owned()),
+            Self::UnknownOption { section, .. } => {
+                let here = OPTIONS.iter().filter(|spec| spec.section == *section);
+                let names: Vec<_> = here.map(|spec| spec.name).collect();
+                Some(format!("options of [{section}]: {}", names.join(", ")))
+            }
+            Self::EmptyValue { section, name }
+            | Self::InvalidValue { section, name, .. }
+            | Self::Rejected { section, name, .. } => OPTIONS
+                .iter()
+                .find(|spec| spec.section == *section && spec.name == *name)
+                .map(|spec| format!("right is: {}", spec.takes)),
+            Self::Malformed => Some("a line is [section], name = value, or # comment".to_owned()),
+            Self::TunableValue { .. } => Some("right is: 0 to 4294967295".to_owned()),
+            Self::TunableWithoutValue(_) | Self::TunableSyntax => {
+                Some("a line is Name = number".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Diagnostic {
@@ -150,6 +182,7 @@ impl Diagnostic {
                 name,
                 reason,
                 known_to_c,
+                ..
             } => {
                 let verdict = format!("conf: validation for option \"{name}\" failed");
                 let reason = known_to_c.then(|| reason.clone());
@@ -164,8 +197,23 @@ impl Diagnostic {
     }
 }
 
+/// File, line, what is wrong with which section and option, and what would be right.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file.display(), self.line, self.kind)
+        write!(f, "{}:{}: ", self.file.display(), self.line)?;
+        if let Kind::Rejected {
+            section,
+            name,
+            known_to_c: false,
+            ..
+        } = self.kind
+        {
+            write!(f, "[{section}] -> {name}: ")?;
+        }
+        write!(f, "{}", self.kind)?;
+        match self.kind.hint() {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
     }
 }

@@ -75,7 +75,7 @@ impl fmt::Display for LogLevel {
 
 /// The text is neither a number from 0 to 10 nor the beginning of a level's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a log level (ERROR, WARNING, NOTICE, INFO, DEBUG)")]
+#[error("\"{0}\" is not a log level")]
 pub struct UnknownLevel(pub String);
 
 impl FromStr for LogLevel {
@@ -152,9 +152,11 @@ impl Location {
 impl FromStr for Location {
     type Err = LocationError;
 
+    /// As C takes it apart: between colons, where several count as one and what stands behind the second part is ignored.
     fn from_str(text: &str) -> Result<Self, LocationError> {
-        let (backend, option) = text.split_once(':').unwrap_or((text, ""));
-        match (backend, option) {
+        let mut parts = text.split(':').filter(|part| !part.is_empty());
+        let (backend, option) = (parts.next(), parts.next());
+        match (backend.unwrap_or_default(), option.unwrap_or_default()) {
             ("file", "" | "-") => Ok(Self::Stderr),
             ("file", path) => Ok(Self::File(path.into())),
             ("syslog", "") => Ok(Self::Syslog),
@@ -224,6 +226,9 @@ mod tests {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
         }
         assert_eq!("file:-".parse(), Ok(Location::Stderr));
+        assert_eq!("file".parse(), Ok(Location::Stderr));
+        assert_eq!("syslog:udp:x".parse(), Ok(Location::SyslogUdp));
+        assert_eq!("file:/x:y".parse(), Ok(Location::File("/x".into())));
         for text in ["syslog:magic", "foo", "", "/var/log/x"] {
             assert!(text.parse::<Location>().is_err(), "{text}");
         }

@@ -24,6 +24,8 @@ pub struct OptionSpec {
     pub since: Since,
     /// What it does, in one line.
     pub doc: &'static str,
+    /// What would be right, for whoever wrote something else.
+    pub takes: &'static str,
     pub(crate) set: Setter,
 }
 
@@ -90,6 +92,9 @@ pub const SECTIONS: [&str; 6] = [
     "logging", "cluster", "database", "event", "failover", "legacy",
 ];
 
+/// What a yes-or-no option takes.
+const BOOLEAN: &str = "true, yes, false or no";
+
 /// Every option.
 pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -98,6 +103,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("file:/var/log/ctdb/log.ctdb"),
         since: Since::V4_17,
         doc: "where to log: file:PATH, syslog, syslog:nonblocking, syslog:udp, syslog:udp-rfc5424",
+        takes: "file:PATH, file: for standard error, syslog, syslog:nonblocking, syslog:udp or syslog:udp-rfc5424",
         set: Setter::Text(|conf, value| {
             let location: Location = value.text.parse().map_err(silent)?;
             if !value.is_default {
@@ -113,9 +119,10 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("ERROR"),
         since: Since::V4_17,
         doc: "ERROR, WARNING, NOTICE, INFO, DEBUG or 0 to 10; ctdbd's own default is NOTICE",
+        takes: "ERROR, WARNING, NOTICE, INFO, DEBUG or 0 to 10",
         set: Setter::Text(|conf, value| {
-            let level = value.text.parse().map_err(silent)?;
-            conf.logging.log_level = (!value.is_default).then_some(level);
+            // "ERROR" is the tools' default; ctdbd, whose own is NOTICE, takes it as said
+            conf.logging.log_level = Some(value.text.parse().map_err(silent)?);
             Ok(())
         }),
     },
@@ -125,6 +132,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("tcp"),
         since: Since::V4_17,
         doc: "how nodes talk to each other; tcp is the only one",
+        takes: "tcp",
         set: Setter::Text(|_, value| match value.text {
             "tcp" => Ok(()),
             other => Err(invalid("cluster", "transport", other)),
@@ -136,6 +144,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: None,
         since: Since::V4_17,
         doc: "this node's private address, where it cannot be found by binding to the nodes list",
+        takes: "one of the addresses in the nodes list, without a port",
         set: Setter::Text(|conf, value| {
             let address: IpAddr = value
                 .text
@@ -151,6 +160,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: None,
         since: Since::V4_17,
         doc: "file, or !command, that keeps the cluster from having two leaders",
+        takes: "a file on the cluster file system, or ! and a command",
         set: Setter::Text(|conf, value| {
             conf.cluster.cluster_lock = Some(value.text.parse().map_err(reason)?);
             Ok(())
@@ -162,6 +172,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: None,
         since: Since::V4_17,
         doc: "the old name of \"cluster lock\", which goes first",
+        takes: "a file on the cluster file system, or ! and a command",
         set: Setter::Text(|conf, value| {
             conf.cluster.recovery_lock = Some(value.text.parse().map_err(reason)?);
             Ok(())
@@ -173,6 +184,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: None,
         since: Since::Later,
         doc: "nodes file, or !command that prints one; by default \"nodes\" beside ctdb.conf",
+        takes: "a file, or ! and a command",
         set: Setter::Text(|conf, value| {
             conf.cluster.nodes_list = Some(value.text.parse().map_err(reason)?);
             Ok(())
@@ -184,6 +196,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("5"),
         since: Since::V4_17,
         doc: "seconds without a word from the leader before an election",
+        takes: "seconds, 1 to 2147483647",
         set: Setter::Integer(|conf, seconds| {
             if seconds == 0 {
                 return Err(invalid("cluster", "leader timeout", "0"));
@@ -198,6 +211,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("true"),
         since: Since::V4_17,
         doc: "whether this node may become leader",
+        takes: BOOLEAN,
         set: Setter::Boolean(|conf, yes| conf.cluster.leader_capability = yes),
     },
     OptionSpec {
@@ -206,6 +220,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("/var/lib/ctdb/volatile"),
         since: Since::V4_17,
         doc: "folder of the volatile databases, on this node alone",
+        takes: "a directory that exists",
         set: Setter::Text(|conf, value| {
             conf.database.volatile_dir = folder("volatile database directory", value)?;
             Ok(())
@@ -217,6 +232,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("/var/lib/ctdb/persistent"),
         since: Since::V4_17,
         doc: "folder of the persistent databases, on this node alone",
+        takes: "a directory that exists",
         set: Setter::Text(|conf, value| {
             conf.database.persistent_dir = folder("persistent database directory", value)?;
             Ok(())
@@ -228,6 +244,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("/var/lib/ctdb/state"),
         since: Since::V4_17,
         doc: "folder of the daemon's own state",
+        takes: "a directory that exists",
         set: Setter::Text(|conf, value| {
             conf.database.state_dir = folder("state database directory", value)?;
             Ok(())
@@ -239,6 +256,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: None,
         since: Since::V4_17,
         doc: "script beside ctdb.conf that is run when a lock is not to be had",
+        takes: "the name of an executable file beside ctdb.conf",
         set: Setter::Text(|conf, value| {
             conf.database.lock_debug_script = Some(script("lock debug script", value)?);
             Ok(())
@@ -250,6 +268,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("true"),
         since: Since::V4_17,
         doc: "robust mutexes instead of fcntl locks in volatile databases",
+        takes: BOOLEAN,
         set: Setter::Boolean(|conf, yes| conf.database.tdb_mutexes = yes),
     },
     OptionSpec {
@@ -258,6 +277,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: None,
         since: Since::V4_17,
         doc: "script beside ctdb.conf that is run when an event script hangs",
+        takes: "the name of an executable file beside ctdb.conf",
         set: Setter::Text(|conf, value| {
             conf.event.debug_script = Some(script("debug script", value)?);
             Ok(())
@@ -269,6 +289,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("false"),
         since: Since::V4_17,
         doc: "no moving of public addresses",
+        takes: BOOLEAN,
         set: Setter::Boolean(|conf, yes| conf.failover.disabled = yes),
     },
     OptionSpec {
@@ -277,6 +298,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("0"),
         since: Since::Later,
         doc: "seconds to wait behind the address failover of a shutdown",
+        takes: "seconds, 0 to 2147483647",
         set: Setter::Integer(|conf, seconds| {
             conf.failover.shutdown_extra_timeout = Duration::from_secs(seconds.into());
             Ok(())
@@ -288,6 +310,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("10"),
         since: Since::Later,
         doc: "seconds that a shutdown waits for its addresses to move",
+        takes: "seconds, 0 to 2147483647",
         set: Setter::Integer(|conf, seconds| {
             conf.failover.shutdown_failover_timeout = Duration::from_secs(seconds.into());
             Ok(())
@@ -299,6 +322,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("true"),
         since: Since::V4_17,
         doc: "run the daemon with real-time priority",
+        takes: BOOLEAN,
         set: Setter::Boolean(|conf, yes| conf.legacy.realtime_scheduling = yes),
     },
     OptionSpec {
@@ -307,6 +331,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("true"),
         since: Since::V4_17,
         doc: "whether this node may be location master of records",
+        takes: BOOLEAN,
         set: Setter::Boolean(|conf, yes| conf.legacy.lmaster_capability = yes),
     },
     OptionSpec {
@@ -315,6 +340,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("false"),
         since: Since::V4_17,
         doc: "start STOPPED, until \"ctdb continue\"",
+        takes: BOOLEAN,
         set: Setter::Boolean(|conf, yes| conf.legacy.start_as_stopped = yes),
     },
     OptionSpec {
@@ -323,6 +349,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("false"),
         since: Since::V4_17,
         doc: "start DISABLED, until \"ctdb enable\"",
+        takes: BOOLEAN,
         set: Setter::Boolean(|conf, yes| conf.legacy.start_as_disabled = yes),
     },
     OptionSpec {
@@ -331,6 +358,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: Some("ERROR"),
         since: Since::V4_17,
         doc: "the level at which the output of event scripts is logged",
+        takes: "ERROR, WARNING, NOTICE, INFO, DEBUG or 0 to 10",
         set: Setter::Text(|conf, value| {
             let rejection = |_| invalid("legacy", "script log level", value.text);
             conf.legacy.script_log_level = value.text.parse::<LogLevel>().map_err(rejection)?;
@@ -390,6 +418,10 @@ mod tests {
         for spec in OPTIONS {
             let Some(text) = spec.default else { continue };
             let mut conf = Config::default();
+            if spec.name == "log level" {
+                // it has two defaults
+                continue;
+            }
             match spec.set {
                 Setter::Text(set) => set(
                     &mut conf,

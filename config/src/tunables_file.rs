@@ -31,33 +31,41 @@ pub enum TunablesError {
     },
 }
 
-/// The tunables of this node at start, and everything that is wrong with its files.
-#[must_use]
-pub fn load(paths: &Paths) -> (Tunables, Vec<TunablesError>) {
-    let mut tunables = Tunables::default();
-    let mut errors = Vec::new();
-    let folder = match files_in(&paths.tunables_dir()) {
-        Ok(files) => files,
-        Err(error) => {
-            errors.push(error);
-            Vec::new()
-        }
-    };
-    for file in [vec![paths.tunables_file()], folder].concat() {
-        errors.extend(load_file(&file, &mut tunables));
-    }
-    (tunables, errors)
+/// What the files say.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The tunables of this node at start.
+    pub tunables: Tunables,
+    /// The files that were read, in this order.
+    pub files: Vec<PathBuf>,
+    /// Everything that is wrong with them.
+    pub errors: Vec<TunablesError>,
 }
 
-/// Sets what `file` says; a file that is not there says nothing.
-pub fn load_file(file: &Path, tunables: &mut Tunables) -> Vec<TunablesError> {
-    match fs::read(file) {
-        Ok(text) => {
-            let complaints = apply(file, &text, tunables).into_iter();
-            complaints.map(TunablesError::Line).collect()
+/// Reads the file and those of the folder.
+#[must_use]
+pub fn load(paths: &Paths) -> Loaded {
+    let mut loaded = Loaded::default();
+    loaded.read(&paths.tunables_file());
+    match files_in(&paths.tunables_dir()) {
+        Ok(files) => files.iter().for_each(|file| loaded.read(file)),
+        Err(error) => loaded.errors.push(error),
+    }
+    loaded
+}
+
+impl Loaded {
+    /// Adds what `file` says; a file that is not there says nothing.
+    fn read(&mut self, file: &Path) {
+        match fs::read(file) {
+            Ok(text) => {
+                let complaints = apply(file, &text, &mut self.tunables).into_iter();
+                self.errors.extend(complaints.map(TunablesError::Line));
+                self.files.push(file.to_owned());
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => self.errors.push(unreadable(file, source)),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => vec![unreadable(file, source)],
     }
 }
 
@@ -66,7 +74,7 @@ pub fn apply(file: &Path, text: &[u8], tunables: &mut Tunables) -> Vec<Diagnosti
     let mut diagnostics = Vec::new();
     for line in ini::parse(text) {
         if let Err(kind) = apply_line(line.item, tunables) {
-            let fatal = kind == Kind::Malformed;
+            let fatal = kind == Kind::TunableSyntax;
             diagnostics.push(Diagnostic::new(file, line.number, kind));
             if fatal {
                 break;
@@ -80,7 +88,7 @@ fn apply_line(item: Item, tunables: &mut Tunables) -> Result<(), Kind> {
     let (name, value) = match item {
         Item::Section(name) => return Err(Kind::TunableSection(name)),
         Item::Bare(name) => return Err(Kind::TunableWithoutValue(name)),
-        Item::Malformed => return Err(Kind::Malformed),
+        Item::Malformed => return Err(Kind::TunableSyntax),
         Item::Param { name, value } => (name, value),
     };
     if value.is_empty() {
@@ -146,6 +154,8 @@ mod tests {
                     MaxRedirectCount =4\n[x]\nEnableBans=0xgg\nEnableBans=-1\n\
                     EnableBans=4294967296\nEnableBans=0\n=123\nRecoverInterval=9";
         let (tunables, found) = complaints(text);
+        let without_hint = |line: &String| line.split(" (").next().map(str::to_owned);
+        let found: Vec<_> = found.iter().filter_map(without_hint).collect();
         assert_eq!(
             found,
             [
@@ -158,7 +168,7 @@ mod tests {
                 "t:7: Invalid value \"0xgg\" for tunable \"EnableBans\"",
                 "t:8: Invalid value \"-1\" for tunable \"EnableBans\"",
                 "t:9: Invalid value \"4294967296\" for tunable \"EnableBans\"",
-                "t:11: syntax error",
+                "t:11: Syntax error",
             ]
         );
         assert_eq!(tunables.enable_bans, 0);
@@ -175,9 +185,9 @@ mod tests {
             _ => None,
         })
         .unwrap();
-        let (tunables, errors) = load(&paths);
-        assert_eq!(tunables, Tunables::default());
-        assert!(errors.is_empty());
+        let nothing = load(&paths);
+        assert_eq!(nothing.tunables, Tunables::default());
+        assert!(nothing.errors.is_empty() && nothing.files.is_empty());
 
         let write = |name: &str, text: &str| fs::write(base.path().join(name), text).unwrap();
         fs::create_dir(base.path().join("tunables.d")).unwrap();
@@ -185,7 +195,17 @@ mod tests {
         write("tunables.d/20.tunables", "EnableBans=5");
         write("tunables.d/10.tunables", "EnableBans=4\nNoSuch=1");
         write("tunables.d/30.conf", "EnableBans=6");
-        let (tunables, errors) = load(&paths);
+        let Loaded {
+            tunables,
+            files,
+            errors,
+        } = load(&paths);
+        let names = [
+            "ctdb.tunables",
+            "tunables.d/10.tunables",
+            "tunables.d/20.tunables",
+        ];
+        assert_eq!(files, names.map(|name| base.path().join(name)));
         assert_eq!(tunables.enable_bans, 5);
         assert_eq!(tunables.monitor_interval, 3);
         assert_eq!(errors.len(), 1);

@@ -280,6 +280,58 @@ fn later_lines_win_and_old_names_are_reported() {
 }
 
 #[test]
+fn errors_name_the_option_and_what_would_be_right() {
+    for (text, expected) in [
+        (
+            "[logging]\nlog level = 11",
+            "2: [logging] -> log level: \"11\" is not a log level \
+             (right is: ERROR, WARNING, NOTICE, INFO, DEBUG or 0 to 10)",
+        ),
+        (
+            "[cluster]\ntransport = ib",
+            "2: Invalid value for [cluster] -> transport = ib (right is: tcp)",
+        ),
+        (
+            "[failover]\ndisabled = 1",
+            "2: conf: invalid value [failover] -> \"disabled\" = \"1\" (right is: true, yes, false or no)",
+        ),
+        (
+            "[cluster]\nleader timeout = 5\n[nonsense]\n=",
+            "3: conf: unknown section [nonsense] (sections: logging, cluster, database, event, failover, legacy)",
+        ),
+    ] {
+        let etc = Etc::new(text);
+        let (_, found) = Config::parse(&etc.file(), text.as_bytes());
+        let shown = found[0].to_string();
+        assert!(shown.ends_with(expected), "{shown}");
+    }
+}
+
+#[test]
+fn the_level_error_is_what_it_says() {
+    // unlike the tools, whose default it is, ctdbd has another default
+    let (config, _) = load("[logging]\nlog level = ERROR");
+    assert_eq!(config.logging.level_for_daemon(), LogLevel::ERROR);
+    let (config, _) = load("");
+    assert_eq!(config.logging.level_for_daemon(), LogLevel::NOTICE);
+}
+
+#[test]
+fn nothing_is_included() {
+    let etc = Etc::new("include = other.conf\n[cluster]\ninclude = other.conf\n");
+    fs::write(
+        etc.0.path().join("other.conf"),
+        "[cluster]\nleader timeout = 9",
+    )
+    .unwrap();
+    let expected = "conf: unknown section for option \"include\"\n\
+                    conf: unknown option [cluster] -> \"include\"";
+    assert_eq!(etc.validate(), (22, expected.to_owned()));
+    let (config, _) = Config::load(&etc.file()).unwrap();
+    assert_eq!(config.cluster.leader_timeout, Duration::from_secs(5));
+}
+
+#[test]
 fn errors_name_file_and_line() {
     let etc = Etc::new("[cluster]\n\nleader timeout = 0\nno such = 1\n[open\n");
     let error = Config::load(&etc.file()).unwrap_err();
@@ -288,9 +340,11 @@ fn errors_name_file_and_line() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{file}:3: Invalid value for [cluster] -> leader timeout = 0\n\
-             {file}:4: conf: unknown option [cluster] -> \"no such\"\n\
-             {file}:5: syntax error\n\
+            "{file}:3: Invalid value for [cluster] -> leader timeout = 0 \
+             (right is: seconds, 1 to 2147483647)\n\
+             {file}:4: conf: unknown option [cluster] -> \"no such\" (options of [cluster]: transport, \
+             node address, cluster lock, recovery lock, nodes list, leader timeout, leader capability)\n\
+             {file}:5: syntax error (a line is [section], name = value, or # comment)\n\
              Failed to load config file {file}"
         )
     );

@@ -2,14 +2,17 @@
 //!
 //! | program | where it is |
 //! |---|---|
-//! | `ctdbd` | [`startup`], then [`shell`] around [`daemon`]; [`tdb_store`], `transport` |
+//! | `ctdbd` | [`arguments`], [`startup`], then [`shell`] around [`daemon`]; [`tdb_store`], `transport` |
 //! | `ctdb-clusterd` | [`clusterd`] |
 //! | `ctdb-database-worker` | [`workers::serve`]; ctdbd's side of it is [`workers::Pool`] |
 //! | `ctdb_mutex_fcntl_helper` | its own file in `src/bin`; who runs it uses [`lock_helper`] |
 //!
+//! All of them log by [`logging`].
+//!
 //! The decisions are made in the crates `database` and `cluster`; here they are carried out.
 #![forbid(unsafe_code)]
 
+pub mod arguments;
 pub mod clusterd;
 pub mod daemon;
 pub mod lock_helper;

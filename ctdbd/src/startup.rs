@@ -10,15 +10,17 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use cluster::membership;
-use config::{Config, Location, NodeEntry, Paths, tunables_file};
+use config::{Config, Location, LogLevel, NodeEntry, Paths, tunables_file};
 use sys::daemonize::{Detach, daemonize};
 use sys::pidfile::PidFile;
+use sys::syslog::{Method, Syslog};
 use tracing::{error, info, warn};
 use wire::Pnn;
 use wire::tunables::Tunables;
 
+use crate::arguments::Options;
 use crate::daemon::{Daemon, Output, Settings};
-use crate::logging::{self, LogHandle};
+use crate::logging::{self, LogHandle, LogSettings};
 use crate::shell::{self, Parts, node_entries};
 use crate::tdb_store::{self, TdbStore};
 
@@ -29,13 +31,6 @@ const PORT: u16 = 4379;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 100;
 
-/// What the command line says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Do not fork, and log to standard error.
-    pub interactive: bool,
-}
-
 /// Exit status where the client socket cannot be bound (`ctdb_daemon.c`, 4.17.12).
 const NO_SOCKET: u8 = 10;
 /// Exit status where the pid file cannot be had (the same).
@@ -43,7 +38,7 @@ const NO_PID_FILE: u8 = 11;
 
 /// A failure with an exit status of its own.
 #[derive(Debug, thiserror::Error)]
-#[error("{error:#}")]
+#[error("{}", logging::describe(error))]
 struct Failed {
     status: u8,
     error: anyhow::Error,
@@ -84,17 +79,21 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     setup.check_directories()?;
     setup.detach()?;
     sys::signals::ignore_for_daemon()?;
-    info!(
+    // C says so at every level
+    error!(
         "Starting CTDBD (Version {}) as PID: {}",
         env!("CARGO_PKG_VERSION"),
         std::process::id()
     );
     let pid_file = PidFile::create(&setup.paths.pid_file("ctdbd"));
     let _pid_file = pid_file.map_err(|error| Failed::new(NO_PID_FILE, error))?;
+    let pid_path = setup.paths.pid_file("ctdbd");
+    info!("Created PID file {}", pid_path.display());
     let socket = bind_clients(&setup.paths.socket());
     let socket = socket.map_err(|error| Failed::new(NO_SOCKET, error))?;
     let port = sys::machine::service_port("ctdb", "tcp").unwrap_or(PORT);
     let (me, listener) = bind_nodes(&setup, port)?;
+    setup.log.set_node(me);
     info!("PNN is {me}");
     if setup.config.legacy.realtime_scheduling && !setup.paths.test_mode() {
         sys::realtime::set().context("cannot set real-time scheduling")?;
@@ -135,13 +134,26 @@ fn has_public_addresses(paths: &Paths) -> bool {
     found
 }
 
+fn open_log(config: &Config, options: Options, paths: &Paths) -> anyhow::Result<LogHandle> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let settings =
+        LogSettings::new(&config.logging, options.log_format, variable).context(logging::FORMAT)?;
+    if settings.location != Location::Syslog && !paths.test_mode() {
+        // whoever looks into the system's log finds ours; where there is none, this helps nobody
+        let note = format!("CTDB logging to location {}", settings.location);
+        let _ = Syslog::connect(Method::Blocking, "ctdbd")
+            .and_then(|mut syslog| syslog.log(LogLevel::NOTICE.syslog_priority(), &note));
+    }
+    Ok(logging::init(settings, paths, "ctdbd")?)
+}
+
 fn read_configuration(options: Options) -> anyhow::Result<Setup> {
     let paths = Paths::from_process()?;
     let (mut config, warnings) = Config::load(&paths.config_file())?;
     if options.interactive {
         config.logging.location = Location::Stderr;
     }
-    let log = logging::init(&config.logging, &paths, "ctdbd").context("cannot open the log")?;
+    let log = open_log(&config, options, &paths)?;
     info!("CTDB starting on node");
     for warning in warnings {
         warn!("{warning}");
@@ -150,8 +162,11 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
     if config.cluster.lock().is_none() {
         warn!("Cluster lock not set");
     }
-    let (tunables, complaints) = tunables_file::load(&paths);
-    for complaint in complaints {
+    let loaded = tunables_file::load(&paths);
+    for file in &loaded.files {
+        info!("Loading tunables from {}", file.display());
+    }
+    for complaint in &loaded.errors {
         error!("{complaint}");
     }
     let nodes_source = config
@@ -169,7 +184,7 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
         config,
         nodes_source,
         nodes,
-        tunables,
+        tunables: loaded.tunables,
         log,
     })
 }

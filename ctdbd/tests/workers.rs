@@ -368,7 +368,7 @@ async fn what_cannot_be_started_or_opened_fails_with_a_reason() {
         (program(), "missing.tdb.0"),
     ] {
         let (sender, mut events) = unbounded_channel();
-        let mut pool = Pool::new(program, sender, Limits::default());
+        let mut pool = Pool::new(program.into(), sender, Limits::default());
         pool.open(file.clone());
         for job in 0..3 {
             pool.start(JobId(job), DB, lock("key"));

@@ -55,8 +55,8 @@ impl Rig {
         let mut store = TdbStore::new(settings(dir.path())).unwrap();
         let opened = store.open(DB, "test.tdb", kind).unwrap();
         let (sender, events) = unbounded_channel();
-        let program = env!("CARGO_BIN_EXE_ctdb-database-worker").into();
-        let mut pool = Pool::new(program, sender, Limits::default());
+        let program = std::path::PathBuf::from(env!("CARGO_BIN_EXE_ctdb-database-worker"));
+        let mut pool = Pool::new(program.into(), sender, Limits::default());
         pool.open(DatabaseFile {
             db: DB,
             name: "test.tdb".into(),

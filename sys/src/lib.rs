@@ -9,13 +9,15 @@
 //! | not being held up | [`realtime`], [`memory`] |
 //! | other processes | [`child`], [`process`], [`credentials`] |
 //! | files | [`dir`], [`fcntl_lock`] |
-//! | the machine | [`machine`], [`random`], [`syslog`] |
+//! | the machine | [`machine`], [`random`] |
+//! | logging | [`local_time`], [`syslog`] |
 
 pub mod child;
 pub mod credentials;
 pub mod daemonize;
 pub mod dir;
 pub mod fcntl_lock;
+pub mod local_time;
 pub mod machine;
 pub mod memory;
 pub mod pidfile;
@@ -28,6 +30,7 @@ pub mod syslog;
 
 pub use credentials::{Credentials, peer_credentials};
 pub use daemonize::{Detach, daemonize};
+pub use local_time::LocalTime;
 pub use machine::{boot_id, host_name, service_port};
 pub use pidfile::{PidFile, PidFileError};
 pub use process::{process_exists, reap_orphans, set_process_name};

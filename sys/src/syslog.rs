@@ -1,16 +1,20 @@
 //! Messages to the system's log daemon, by the four methods of ctdb.conf(5).
 //!
-//! Messages begin `<priority>`; the rest of the header is that of `common/logging.c`, 4.17.12: no
-//! time and no host name, which log daemons add better themselves, but for RFC 5424.
+//! | method | packet, as 4.17.12 and glibc write it |
+//! |---|---|
+//! | [`Method::Blocking`] | `<29>Nov 23 03:50:47 ctdbd[123]: text` |
+//! | [`Method::Nonblocking`], [`Method::Udp`] | `<29>ctdbd[123]: text` |
+//! | [`Method::UdpRfc5424`] | `<29>1 2026-11-23T03:50:47.606940+00:00 host ctdbd 123 - - text` |
+//!
+//! Where there is no time and no host, log daemons add better ones themselves.
 
-use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::local_time::LocalTime;
 use crate::machine::host_name;
 
 /// The log daemon's socket.
@@ -19,8 +23,8 @@ const DEV_LOG: &str = "/dev/log";
 const PORT: u16 = 514;
 /// Facility "daemon", shifted.
 const LOG_DAEMON: u8 = 3 << 3;
-/// RFC 3164 allows no longer packet.
-const LONGEST: usize = 1024;
+/// RFC 3164 allows 1024 bytes in a packet, and C's buffer has a NUL at its end. syslog(3) has no limit.
+const LONGEST: usize = 1023;
 
 /// How messages get to the log daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +56,11 @@ enum Peer {
 }
 
 impl Syslog {
-    /// Connects; `program` stands before each message.
+    /// Connects; `program` stands before each message. Where there is no log daemon yet, [`Method::Blocking`] tries again
+    /// with each message, as syslog(3) does.
     ///
     /// # Errors
-    /// If there is no log daemon, as in many containers: say so on standard error then. C says
-    /// nothing and logs into the void.
+    /// If there is no log daemon, and the method is another one.
     pub fn connect(method: Method, program: &str) -> io::Result<Self> {
         let udp = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
         Self::connect_to(method, program, Path::new(DEV_LOG), udp)
@@ -66,7 +70,10 @@ impl Syslog {
         let peer = match method {
             Method::Blocking | Method::Nonblocking => {
                 let socket = UnixDatagram::unbound()?;
-                socket.connect(path)?;
+                match socket.connect(path) {
+                    Err(error) if method == Method::Nonblocking => return Err(error),
+                    _ => {}
+                }
                 socket.set_nonblocking(method == Method::Nonblocking)?;
                 let path = path.to_owned();
                 Peer::Unix { socket, path }
@@ -74,6 +81,7 @@ impl Syslog {
             Method::Udp | Method::UdpRfc5424 => {
                 let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
                 socket.connect(udp)?;
+                socket.set_nonblocking(true)?;
                 Peer::Udp(socket)
             }
         };
@@ -109,7 +117,7 @@ impl Syslog {
 
     /// False if the log daemon's queue is full.
     fn send(&self, priority: u8, message: &str) -> io::Result<bool> {
-        let packet = self.packet(priority, message, SystemTime::now());
+        let packet = self.packet(priority, message, LocalTime::now());
         let sent = match &self.peer {
             Peer::Udp(socket) => socket.send(&packet),
             Peer::Unix { socket, path } => match socket.send(&packet) {
@@ -128,16 +136,20 @@ impl Syslog {
         }
     }
 
-    fn packet(&self, priority: u8, message: &str, now: SystemTime) -> Vec<u8> {
+    fn packet(&self, priority: u8, message: &str, now: LocalTime) -> Vec<u8> {
         let priority = LOG_DAEMON | priority.min(7);
-        let (program, pid) = (&self.program, process::id());
-        let mut text = format!("<{priority}>");
-        let _ = match self.method {
-            Method::UdpRfc5424 => {
-                let (time, host) = (timestamp(now), &self.host);
-                write!(text, "1 {time} {host} {program} {pid} - - {message}")
+        let (program, host, pid) = (&self.program, &self.host, process::id());
+        let text = match self.method {
+            Method::Blocking => {
+                let time = now.syslog();
+                return format!("<{priority}>{time} {program}[{pid}]: {message}").into_bytes();
             }
-            _ => write!(text, "{program}[{pid}]: {message}"),
+            Method::Nonblocking | Method::Udp => {
+                format!("<{priority}>{program}[{pid}]: {message}")
+            }
+            Method::UdpRfc5424 => {
+                format!("<{priority}>1 {now} {host} {program} {pid} - - {message}")
+            }
         };
         let mut packet = text.into_bytes();
         packet.truncate(LONGEST);
@@ -154,64 +166,24 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// RFC 3339 with microseconds, UTC.
-fn timestamp(now: SystemTime) -> String {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = date(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_micros()
-    )
-}
-
-/// Year, month and day of a day counted from 1 January 1970. Works on years that begin in March,
-/// so that the leap day is the last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = 400 * era + year_of_era + u64::from(month <= 2);
-    (year, month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
     fn received(socket: &UnixDatagram) -> String {
-        let mut buffer = [0; 2048];
+        let mut buffer = [0; 8192];
         let length = socket.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
     #[test]
-    fn dates() {
-        let at = |seconds| timestamp(UNIX_EPOCH + Duration::from_micros(seconds));
-        assert_eq!(at(0), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(at(951_782_399_000_001), "2000-02-28T23:59:59.000001Z");
-        assert_eq!(at(951_782_400_000_000), "2000-02-29T00:00:00.000000Z");
-        assert_eq!(at(1_798_761_599_999_999), "2026-12-31T23:59:59.999999Z");
-    }
-
-    #[test]
-    fn the_blocking_and_the_nonblocking_way() {
+    fn the_nonblocking_way() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let missing = Syslog::connect_to(Method::Blocking, "ctdbd", &path, NOWHERE);
+        let missing = Syslog::connect_to(Method::Nonblocking, "ctdbd", &path, NOWHERE);
         assert!(missing.is_err(), "no log daemon must not go unnoticed");
 
         let daemon = UnixDatagram::bind(&path).unwrap();
@@ -238,11 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn the_log_daemon_comes_back() {
+    fn the_blocking_way_waits_for_a_log_daemon_that_comes_later() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let daemon = UnixDatagram::bind(&path).unwrap();
         let mut log = Syslog::connect_to(Method::Blocking, "ctdbd", &path, NOWHERE).unwrap();
+        assert!(log.log(3, "nobody").is_err());
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        log.log(3, &"x".repeat(3000)).unwrap();
+        let text = received(&daemon);
+        // "<27>Nov 23 03:50:47 ctdbd[123]: xxx"
+        let (header, rest) = text.split_at(4 + 15);
+        assert!(header.starts_with("<27>") && header.contains(':'), "{text}");
+        let expected = format!(" ctdbd[{}]: {}", process::id(), "x".repeat(3000));
+        assert_eq!(rest, expected, "not cut off");
         drop(daemon);
         std::fs::remove_file(&path).unwrap();
         assert!(log.log(3, "nobody").is_err());
@@ -252,20 +232,24 @@ mod tests {
     }
 
     #[test]
-    fn udp_with_the_new_header() {
+    fn udp_with_either_header() {
         let daemon = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = daemon.local_addr().unwrap();
         daemon
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
-        let unused = Path::new("");
-        let mut log = Syslog::connect_to(Method::UdpRfc5424, "ctdbd", unused, address).unwrap();
-        log.log(6, "hello").unwrap();
-        let mut buffer = [0; 2048];
-        let length = daemon.recv(&mut buffer).unwrap();
-        let text = String::from_utf8_lossy(&buffer[..length]);
+        let sent_by = |method| {
+            let mut log = Syslog::connect_to(method, "ctdbd", Path::new(""), address).unwrap();
+            log.log(6, "hello").unwrap();
+            let mut buffer = [0; 2048];
+            let length = daemon.recv(&mut buffer).unwrap();
+            String::from_utf8_lossy(&buffer[..length]).into_owned()
+        };
+        let pid = process::id();
+        assert_eq!(sent_by(Method::Udp), format!("<30>ctdbd[{pid}]: hello"));
+        let text = sent_by(Method::UdpRfc5424);
         assert!(text.starts_with("<30>1 20"), "{text}");
-        let tail = format!(" ctdbd {} - - hello", process::id());
+        let tail = format!(" {} ctdbd {pid} - - hello", host_name());
         assert!(text.ends_with(&tail), "{text}");
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use client::link::{self, Incoming, Outgoing};
 use config::{Config, Paths};
 use ctdbd::clusterd::{Args, End, Shell};
-use ctdbd::logging;
+use ctdbd::logging::{self, LogSettings};
 
 const PROGRAM: &str = "ctdb-clusterd";
 /// Bytes that may wait for ctdbd: a recovery sends whole databases.
@@ -23,11 +23,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if tracing::dispatcher::has_been_set() {
-                tracing::error!("{error:#}");
-            } else {
-                eprintln!("{PROGRAM}: {error:#}");
-            }
+            logging::complain(PROGRAM, &logging::describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -40,7 +36,10 @@ fn run() -> Result<()> {
     let file = paths.config_file();
     // what is wrong with the file has been said by ctdbd
     let (config, _) = Config::load(&file)?;
-    let level = logging::init(&config.logging, &paths, PROGRAM)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let settings = LogSettings::new(&config.logging, None, variable)?.or_handed_down(variable);
+    let log = logging::init(settings, &paths, PROGRAM)?;
+    log.set_node(args.pnn);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -49,7 +48,7 @@ fn run() -> Result<()> {
         let (outgoing, incoming) = connect(&socket).await?;
         tracing::info!(pnn = args.pnn.0, "cluster manager starting");
         let seed = sys::random_u64().context("no random numbers")?;
-        let shell = Shell::new(args.pnn, (&config, &paths), outgoing, level, seed);
+        let shell = Shell::new(args.pnn, (&config, &paths), outgoing, log, seed);
         anyhow::Ok(shell.run(incoming).await)
     })?;
     match end {

@@ -9,20 +9,20 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use config::Paths;
+use ctdbd::logging::{self, LogSettings};
 use ctdbd::workers::serve::{Database, serve};
 
 const USAGE: &str =
     "usage: ctdb-database-worker --name NAME --path FILE --flags 0xHEX --hash-size N";
 
+const PROGRAM: &str = "ctdb-database-worker";
+
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            logging::complain(PROGRAM, &logging::describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -31,6 +31,8 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     // the lock we wait for must not be taken for a ctdbd that is no longer there
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    let settings = LogSettings::default().or_handed_down(|name| std::env::var(name).ok());
+    logging::init(settings, &Paths::from_process()?, PROGRAM)?;
     let database = parse(std::env::args_os().skip(1))?;
     let socket = std::io::stdin()
         .as_fd()

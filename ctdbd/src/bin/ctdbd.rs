@@ -3,49 +3,43 @@
 
 use std::process::ExitCode;
 
-use ctdbd::startup::{self, Options};
+use ctdbd::arguments::{self, Command, HELP};
+use ctdbd::{logging, startup};
 
-const HELP: &str = "\
-Usage: [OPTION...]
-  -i, --interactive     don't fork, log to stderr
-
-Help options:
-  -?, --help            Show this help message
-      --usage           Display brief usage message
-";
-const USAGE: &str = "Usage: [-?i] [-?|--help] [--usage] [-i|--interactive]\n";
+const PROGRAM: &str = "ctdbd";
 
 fn main() -> ExitCode {
-    let mut options = Options::default();
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "-i" | "--interactive" => options.interactive = true,
-            "-?" | "--help" => return print(HELP, ExitCode::SUCCESS),
-            "--usage" => return print(USAGE, ExitCode::SUCCESS),
-            option if option.starts_with('-') => {
-                eprintln!("Invalid option {option}: unknown option");
-                return ExitCode::FAILURE;
-            }
-            _ => return print(HELP, ExitCode::FAILURE),
+    let options = match arguments::parse(std::env::args_os().skip(1).map(lossy)) {
+        Ok(Command::Run(options)) => options,
+        Ok(Command::Print(text)) => return print(text, ExitCode::SUCCESS),
+        Ok(Command::Extra) => return print(HELP, ExitCode::FAILURE),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
         }
-    }
+    };
     std::panic::set_hook(Box::new(|panic| {
         // a half-done step must not be seen by anybody: the supervisor starts a new daemon
-        tracing::error!("INTERNAL ERROR: {panic}");
-        eprintln!("ctdbd: INTERNAL ERROR: {panic}");
+        logging::complain(PROGRAM, &format!("INTERNAL ERROR: {panic}"));
         std::process::abort();
     }));
     match startup::run(options) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {
-            tracing::error!("{error:#}");
-            eprintln!("ctdbd: {error:#}");
+            logging::complain(PROGRAM, &logging::describe(&error));
             ExitCode::from(startup::exit_status(&error))
         }
     }
 }
 
+/// No option has bytes that are not text, so such an argument is none of ours however it is shown.
+fn lossy(argument: std::ffi::OsString) -> String {
+    argument.to_string_lossy().into_owned()
+}
+
 fn print(text: &str, code: ExitCode) -> ExitCode {
-    print!("{text}");
+    use std::io::Write as _;
+    // a reader that has gone away has seen enough
+    let _ = std::io::stdout().write_all(text.as_bytes());
     code
 }

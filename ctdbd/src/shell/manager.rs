@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use wire::Pnn;
 
 use super::Handle;
+use crate::logging::LogHandle;
 
 /// Between the end of one process and the start of the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -23,18 +24,20 @@ pub(super) struct Manager {
     program: PathBuf,
     socket: PathBuf,
     pnn: Pnn,
+    log: LogHandle,
     end: Rc<Notify>,
     hangup: Rc<Notify>,
     stopped: bool,
 }
 
 impl Manager {
-    pub(super) fn new(pnn: Pnn, paths: &Paths) -> Self {
+    pub(super) fn new(pnn: Pnn, paths: &Paths, log: LogHandle) -> Self {
         let (program, socket) = (paths.helper("ctdb-clusterd"), paths.socket());
         Self {
             program,
             socket,
             pnn,
+            log,
             end: Rc::new(Notify::new()),
             hangup: Rc::new(Notify::new()),
             stopped: false,
@@ -66,7 +69,8 @@ impl Manager {
             .arg("--pnn")
             .arg(self.pnn.to_string())
             .arg("--socket")
-            .arg(&self.socket);
+            .arg(&self.socket)
+            .envs(self.log.variables());
         command
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::null())

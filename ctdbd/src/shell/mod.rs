@@ -35,7 +35,7 @@ use crate::daemon::{Daemon, Input, Output, ReadFor};
 use crate::lock_helper::{LockHelper, Outcome};
 use crate::logging::LogHandle;
 use crate::transport::Transport;
-use crate::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool};
+use crate::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool, Program};
 use link::Link;
 use manager::Manager;
 
@@ -118,7 +118,10 @@ pub(crate) type Handle = Rc<RefCell<Shell>>;
 /// If a socket or a signal handler cannot be set up.
 pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     let (events_in, events) = unbounded_channel();
-    let worker = parts.paths.helper("ctdb-database-worker");
+    let worker = Program {
+        path: parts.paths.helper("ctdb-database-worker"),
+        log: Some(parts.log.clone()),
+    };
     let mut pool = Pool::new(
         worker,
         events_in,
@@ -142,7 +145,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             unflushed: Vec::new(),
             later: VecDeque::new(),
             pool,
-            manager: Manager::new(parts.me, &parts.paths),
+            manager: Manager::new(parts.me, &parts.paths, parts.log.clone()),
             nodes_source: parts.nodes_source,
             cluster_lock: parts.cluster_lock,
             paths: parts.paths,

@@ -29,7 +29,24 @@ use std::path::PathBuf;
 
 use wire::{DbId, Pnn};
 
+use crate::logging::LogHandle;
+
 pub use pool::Pool;
+
+/// The program `ctdb-database-worker`.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is to log as; without one it says its notices on standard error.
+    pub log: Option<LogHandle>,
+}
+
+impl From<PathBuf> for Program {
+    fn from(path: PathBuf) -> Self {
+        Self { path, log: None }
+    }
+}
 
 /// One attached database, as a worker opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]

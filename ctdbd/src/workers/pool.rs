@@ -11,7 +11,7 @@ use super::dispatch::{Action, Dispatch, WorkerId};
 use super::patience::Patience;
 use super::process::{Process, Report};
 use super::protocol::Request;
-use super::{DatabaseFile, Event, Job, JobId, Limits};
+use super::{DatabaseFile, Event, Job, JobId, Limits, Program};
 
 #[derive(Debug)]
 enum Command {
@@ -32,11 +32,15 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool without processes; `program` is the path of `ctdb-database-worker`, `events` gets what becomes of the jobs.
+    /// A pool without processes; `program` is `ctdb-database-worker`, `events` gets what becomes of the jobs.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn new(program: PathBuf, events: UnboundedSender<(JobId, Event)>, limits: Limits) -> Self {
+    pub fn new(
+        program: Program,
+        events: UnboundedSender<(JobId, Event)>,
+        limits: Limits,
+    ) -> Self {
         let (commands, todo) = unbounded_channel();
         let (reports, reported) = unbounded_channel();
         let dispatch = Dispatch::new(limits);
@@ -101,7 +105,7 @@ impl Pool {
 }
 
 struct Actor {
-    program: PathBuf,
+    program: Program,
     events: UnboundedSender<(JobId, Event)>,
     reports: UnboundedSender<Report>,
     dispatch: Dispatch,
@@ -173,7 +177,7 @@ impl Actor {
         match Process::spawn(&self.program, file, id, self.reports.clone()) {
             Ok(process) => drop(self.processes.insert(id, process)),
             Err(error) => {
-                let program = self.program.display();
+                let program = self.program.path.display();
                 let reason = format!("cannot start {program} for {}: {error}", file.name);
                 tracing::error!(db = %file.db, "{reason}");
                 self.dispatch.on_unborn(id, &reason);

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt;
@@ -13,9 +12,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use super::DatabaseFile;
 use super::dispatch::WorkerId;
 use super::protocol::{FrameError, Reply, Request, frame, read_frame_async};
+use super::{DatabaseFile, Program};
 
 /// What a worker's task reports.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a worker. It gets descriptors 0, 1 and 2 and no others: everything else here is close-on-exec.
     pub(super) fn spawn(
-        program: &Path,
+        program: &Program,
         file: &DatabaseFile,
         id: WorkerId,
         reports: UnboundedSender<Report>,
@@ -74,8 +73,11 @@ impl Process {
     }
 }
 
-fn command(program: &Path, file: &DatabaseFile, socket: OwnedFd) -> Command {
-    let mut command = Command::new(program);
+fn command(program: &Program, file: &DatabaseFile, socket: OwnedFd) -> Command {
+    let mut command = Command::new(&program.path);
+    if let Some(log) = &program.log {
+        command.envs(log.variables());
+    }
     command
         .arg("--name")
         .arg(&file.name)

@@ -46,7 +46,7 @@ impl Rig {
         };
         let tdb = Tdb::open(dir.path().join("test.tdb.0"), &options).unwrap();
         let (sender, events) = unbounded_channel();
-        let mut pool = Pool::new(program(), sender, limits);
+        let mut pool = Pool::new(program().into(), sender, limits);
         pool.open(database(tdb.path(), flags));
         Self {
             pool,
