@@ -252,9 +252,8 @@ impl Setup {
             cluster_lock: self.config.cluster.lock().cloned(),
             paths: self.paths,
             port,
-            lock_limit: self.tunables.lock_processes_per_db,
+            tunables: self.tunables,
             lock_debug_script: self.config.database.lock_debug_script.clone(),
-            queue_limit: self.tunables.max_queue_depth_drop_msg as usize,
             log: self.log,
         })
         .await

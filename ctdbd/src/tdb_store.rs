@@ -14,6 +14,7 @@ use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
 use tdb::{Flags, OpenOptions, StoreMode, Tdb};
 use tracing::{error, info};
 use wire::coding::Encode;
+use wire::tunables::Tunables;
 use wire::types::{DbFlags, RecordHeader};
 use wire::{DbId, Pnn};
 
@@ -170,6 +171,11 @@ impl Store for TdbStore {
         let marked = false;
         self.databases.insert(db, Attached { name, tdb, marked });
         Ok(opened)
+    }
+
+    fn tunables_changed(&mut self, tunables: &Tunables) {
+        self.settings.hash_size = tunables.database_hash_size;
+        self.settings.max_dead = tunables.database_max_dead;
     }
 
     fn close(&mut self, db: DbId) {

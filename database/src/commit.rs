@@ -275,9 +275,9 @@ impl Engine {
         };
         self.statistics.pending_childwrite_calls =
             self.statistics.pending_childwrite_calls.saturating_sub(1);
-        self.statistics
-            .childwrite_latency
-            .update(ctx.now.since(applying.since).as_secs_f64());
+        let seconds = ctx.now.since(applying.since).as_secs_f64();
+        self.statistics.childwrite_latency.update(seconds);
+        ctx.note_latency("persistent", &self.databases[&id].name, seconds);
         match event {
             WorkEvent::Committed(0, _) => ctx.reply(applying.token, 0, Vec::new()),
             WorkEvent::Committed(status, why) => ctx.refuse(applying.token, status, &why),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use tracing::warn;
 use wire::tunables::Tunables;
 use wire::types::Statistics;
 use wire::{ClientId, DbId, Pnn, ReqId, Time};
@@ -59,6 +60,14 @@ impl Ctx<'_> {
         });
     }
 
+    /// Says so if an operation took longer than LogLatencyMs.
+    pub(crate) fn note_latency(&self, operation: &str, db: &str, seconds: f64) {
+        let limit = self.tunables.log_latency_ms;
+        if limit > 0 && seconds * 1000.0 > f64::from(limit) {
+            warn!("High latency {seconds:.6}s for operation {operation} on database {db}");
+        }
+    }
+
     pub(crate) fn recovery_needed(&mut self, why: impl Into<String>) {
         self.emit(Output::RecoveryNeeded(why.into()));
     }
@@ -77,6 +86,8 @@ pub(crate) enum Purpose {
     Traverse(DbId),
     /// The vacuuming of the whole of this database.
     Vacuum(DbId),
+    /// The repacking of this database's file.
+    Repack(DbId),
 }
 
 /// What this node asked another one.
@@ -195,7 +206,10 @@ impl Engine {
                 self.traverse_nodes_changed(ctx);
                 self.retry_attaches(ctx);
             }
-            Input::Tunables(_) => self.arm_vacuums(ctx),
+            Input::Tunables(tunables) => {
+                ctx.store.tunables_changed(&tunables);
+                self.arm_vacuums(ctx);
+            }
             Input::RecoveryEnded => self.finish_commits(ctx),
             Input::BecameInactive => self.become_inactive(),
             Input::RecoveryModeNormal => self.recovery_mode_normal(ctx),
@@ -253,6 +267,7 @@ impl Engine {
             Purpose::Apply(db) => self.applied(ctx, work, db, event),
             Purpose::Traverse(_) => self.serve_traverse(ctx, work, event),
             Purpose::Vacuum(db) => self.vacuum_read(ctx, work, db, event),
+            Purpose::Repack(db) => self.repacked(work, db, &event),
         }
     }
 

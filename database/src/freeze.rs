@@ -111,6 +111,7 @@ impl Engine {
         let work = self.new_work(Purpose::Freeze(id));
         if let Some(db) = self.databases.get_mut(&id) {
             db.freeze = Freeze::Locking(work, waiters);
+            db.locking_since = ctx.now;
         }
         ctx.emit(Output::Work {
             work,
@@ -133,6 +134,8 @@ impl Engine {
         match (core::mem::take(&mut db.freeze), event) {
             (Freeze::Locking(locking, waiters), WorkEvent::Locked) if locking == work => {
                 db.freeze = Freeze::Frozen(work, None);
+                let waited = ctx.now.since(db.locking_since).as_secs_f64();
+                ctx.note_latency("lock_db", &db.name, waited);
                 self.tell_waiters(ctx, &waiters, true);
             }
             (Freeze::Locking(locking, waiters), event) if locking == work => {

@@ -106,6 +106,13 @@ pub enum WorkEvent {
     Records(Vec<(Vec<u8>, Vec<u8>)>),
     /// The traverse ended after this many records.
     Traversed(u64),
+    /// The file was looked at, and written anew if it was ragged.
+    Repacked {
+        /// How many free pieces it had.
+        free: u64,
+        /// Whether it was written anew.
+        repacked: bool,
+    },
 }
 
 /// Work that may block, for a process that holds the tdb open by itself.
@@ -128,6 +135,11 @@ pub enum Job {
         only_dmaster: Option<Pnn>,
         /// Also those without a value.
         with_empty: bool,
+    },
+    /// Write the file anew if it has become ragged.
+    Repack {
+        /// From so many free pieces on.
+        limit: u32,
     },
 }
 

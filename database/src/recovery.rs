@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 
 use tracing::{error, info, warn};
 use wire::coding::{Decode, Encode};
+use wire::tunables::Tunables;
 use wire::types::{PullDbExt, RecBuffer, RecordFlags, RecordHeader, TransDb};
 use wire::{DbId, Generation, Pnn, ReqId, Srvid};
 
@@ -303,11 +304,48 @@ fn running(db: &Database, tid: Generation) -> Result<crate::io::WorkId, Refusal>
     }
 }
 
+/// What a database has in it, for the warnings about large ones. C 4.17 has the tunables and ctdb-tunables(7) describes
+/// the warnings, but the code that gave them went with the serial recovery of 4.3; the words are those.
+#[derive(Debug, Default)]
+struct Sizes {
+    records: u64,
+    bytes: u64,
+}
+
+impl Sizes {
+    fn add(&mut self, ctx: (&Tunables, &str), key: &[u8], value: &[u8]) {
+        let (tunables, name) = ctx;
+        let size = (key.len() + value.len()) as u64;
+        self.records += 1;
+        self.bytes = self.bytes.saturating_add(size);
+        if exceeds(size, tunables.db_record_size_warn) {
+            warn!("Data record in {name} is big. Record size is {size} bytes");
+        }
+    }
+
+    fn warn(&self, tunables: &Tunables, name: &str) {
+        let Self { records, bytes } = self;
+        if exceeds(*records, tunables.db_record_count_warn) {
+            warn!("Database {name} is big. Contains {records} records");
+        }
+        if exceeds(*bytes, tunables.db_size_warn) {
+            warn!("Database {name} is big. Contains {bytes} bytes");
+        }
+    }
+}
+
+/// 0 means no limit.
+fn exceeds(value: u64, limit: u32) -> bool {
+    limit > 0 && value > u64::from(limit)
+}
+
 /// Sends every record to `srvid` of `to`; gives their number.
 fn send_all(ctx: &mut Ctx<'_>, db: &Database, to: Pnn, srvid: Srvid) -> Result<u32, Refusal> {
     let limit = ctx.tunables.rec_buffer_size_limit as usize;
     let mut buffer = RecBuffer::new(db.id);
     let mut count = 0u32;
+    let mut sizes = Sizes::default();
+    let tunables = &*ctx.tunables;
     let out = &mut *ctx.out;
     let mut flush = |buffer: &mut RecBuffer| {
         let full = core::mem::replace(buffer, RecBuffer::new(db.id));
@@ -320,6 +358,7 @@ fn send_all(ctx: &mut Ctx<'_>, db: &Database, to: Pnn, srvid: Srvid) -> Result<u
     };
     ctx.store
         .traverse(db.id, &mut |key, value| {
+            sizes.add((tunables, &db.name), key, value);
             buffer.push(ReqId(0), None, key, value);
             if buffer.buf.len() >= limit {
                 flush(&mut buffer);
@@ -330,6 +369,7 @@ fn send_all(ctx: &mut Ctx<'_>, db: &Database, to: Pnn, srvid: Srvid) -> Result<u
     if buffer.count > 0 {
         flush(&mut buffer);
     }
+    sizes.warn(tunables, &db.name);
     Ok(count)
 }
 

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use wire::{
     DbId,
+    tunables::Tunables,
     types::{DbFlags, RecordHeader},
 };
 
@@ -60,6 +61,8 @@ pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 pub trait Store {
     /// Opens (creating it if need be) the file of database `name`; `flags` decide directory and open flags.
     fn open(&mut self, db: DbId, name: &str, flags: DbFlags) -> Result<Opened, StoreError>;
+    /// Tunables were set: those about files count for databases that are opened from now on.
+    fn tunables_changed(&mut self, _: &Tunables) {}
     /// Closes a database that is being detached.
     fn close(&mut self, db: DbId);
 

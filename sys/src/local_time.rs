@@ -32,7 +32,7 @@ pub struct LocalTime {
     /// 0 to 999,999.
     pub micros: u32,
     /// What the zone is ahead of UTC, in minutes.
-    pub offset: i64,
+    pub offset: libc::c_long,
 }
 
 impl LocalTime {
@@ -54,7 +54,7 @@ impl LocalTime {
             minute: tm.tm_min,
             second: tm.tm_sec,
             micros: since.subsec_micros(),
-            offset: i64::from(tm.tm_gmtoff) / 60,
+            offset: tm.tm_gmtoff / 60,
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
         // whatever the zone, what is shown less its distance from UTC is the moment
         let time = UNIX_EPOCH + Duration::from_secs(951_782_399) + Duration::from_micros(7);
         let local = LocalTime::at(time);
-        let minutes = i64::from(local.hour * 60 + local.minute) - local.offset;
+        let minutes = libc::c_long::from(local.hour * 60 + local.minute) - local.offset;
         assert_eq!(minutes.rem_euclid(24 * 60), 23 * 60 + 59);
         assert_eq!((local.second, local.micros), (59, 7));
     }

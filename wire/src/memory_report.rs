@@ -11,7 +11,7 @@ pub struct MemoryReport {
 
 #[derive(Debug, Clone)]
 struct Part {
-    name: &'static str,
+    name: String,
     bytes: usize,
     blocks: usize,
 }
@@ -28,9 +28,9 @@ impl MemoryReport {
 
     /// Adds a part that is `count` entries of type `T`.
     #[must_use]
-    pub fn part<T>(mut self, name: &'static str, count: usize) -> Self {
+    pub fn part<T>(mut self, name: impl Into<String>, count: usize) -> Self {
         self.parts.push(Part {
-            name,
+            name: name.into(),
             bytes: size_of::<T>().saturating_mul(count),
             blocks: count,
         });

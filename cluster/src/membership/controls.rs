@@ -107,6 +107,7 @@ impl Membership {
             Request::RecdPing => self.manager_watch.pinged(now, &self.tunables),
             Request::RecdReclockLatency(latency) => {
                 self.statistics.lock_latency.recd.update(latency);
+                self.note_lock_latency("recd reclock", latency);
             }
             Request::ReloadNodesFile => return self.reload_nodes(ask, out),
             Request::Ipreallocated => self.tell_clients(Srvid::IPREALLOCATED, out),

@@ -188,6 +188,7 @@ impl Membership {
             }
             LockOutcome::Contended => {
                 self.statistics.lock_latency.ctdbd.update(latency);
+                self.note_lock_latency("daemon reclock", latency);
                 None
             }
             // The lock was not taken, which is what matters: a cluster file system may be slow
@@ -200,6 +201,14 @@ impl Membership {
                 tracing::error!(%reason, "{LOCK_FAILED}");
                 Some(LOCK_FAILED)
             }
+        }
+    }
+
+    /// Says so if it took longer than RecLockLatencyMs to try the cluster lock.
+    pub(super) fn note_lock_latency(&self, operation: &str, seconds: f64) {
+        let limit = self.tunables.reclock_latency_ms;
+        if limit > 0 && seconds * 1000.0 > f64::from(limit) {
+            tracing::error!("High RECLOCK latency {seconds:.6}s for operation {operation}");
         }
     }
 

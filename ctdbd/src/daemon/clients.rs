@@ -39,6 +39,10 @@ impl Clients {
         self.0.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, &Client)> {
+        self.0.iter().map(|(id, client)| (*id, client))
+    }
+
     /// The clients of a process; one process may have many connections.
     pub(super) fn of_process(&self, pid: i32) -> impl Iterator<Item = ClientId> + '_ {
         self.0

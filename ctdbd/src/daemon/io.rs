@@ -3,6 +3,7 @@
 use cluster::membership::{LockOutcome, NodeEntry, OwnToken};
 use database::io::{Job, WorkEvent, WorkId};
 use database::store::Opened;
+use wire::tunables::Tunables;
 use wire::{ClientId, DbId, Pnn};
 
 /// For whom the nodes file is read.
@@ -125,8 +126,8 @@ pub enum Output {
     },
     /// No longer.
     FileClosed(DbId),
-    /// At most so many lock processes for a database.
-    LockLimit(u32),
+    /// The tunables are these now; those about processes and connections count outside.
+    Tunables(Box<Tunables>),
     /// Try the cluster lock in a helper process.
     CheckClusterLock(OwnToken),
     /// Read the nodes file.

@@ -109,7 +109,7 @@ impl Daemon {
     }
 
     fn tunables_changed(&mut self, out: &mut Vec<Output>) {
-        out.push(Output::LockLimit(self.tunables.lock_processes_per_db));
+        out.push(Output::Tunables(Box::new(self.tunables.clone())));
         self.tell_engine(
             database::io::Input::Tunables(Box::new(self.tunables.clone())),
             out,
@@ -209,8 +209,16 @@ impl Daemon {
     }
 
     /// DUMP_MEMORY: what the daemon keeps count of.
+    /// Every client by name if VerboseMemoryNames is set.
     fn memory_report(&self) -> String {
-        MemoryReport::new(format!("ctdbd of node {}", self.me))
+        let clients = self.clients.iter().map(|(id, client)| {
+            let name = format!("client {id} of process {}", client.pid);
+            (name, client.notify.len())
+        });
+        let named =
+            |report: MemoryReport, (name, count)| report.part::<(Srvid, Vec<u8>)>(name, count);
+        let verbose = self.tunables.verbose_memory_names != 0;
+        let report = MemoryReport::new(format!("ctdbd of node {}", self.me))
             .part::<Client>("clients", self.clients.len())
             .part::<(Srvid, ClientId)>("srvid registrations", self.router.srvid_count())
             .part::<(TunnelId, ClientId)>("tunnel registrations", self.router.tunnel_count())
@@ -222,8 +230,8 @@ impl Daemon {
             .part::<Membership>("cluster membership", 1)
             .part::<Tunables>("tunables", 1)
             .part::<Statistics>("statistics", 1)
-            .part::<Statistics>("statistics history", self.history.len())
-            .to_string()
+            .part::<Statistics>("statistics history", self.history.len());
+        clients.filter(|_| verbose).fold(report, named).to_string()
     }
 }
 

@@ -6,11 +6,15 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{debug, error, warn};
 use wire::ClientId;
+use wire::packet::{Body, Packet};
 
 use super::frames::Frames;
 use super::link::{Link, Stream};
 use super::{Handle, Shell, Target};
 use crate::daemon::Input;
+
+/// Answers that may wait for a client that goes on asking and does not read; C has no limit for them.
+const REPLIES: usize = 1_000_000;
 
 /// Takes connections for as long as the daemon runs.
 pub(super) async fn accept(handle: Handle, listener: UnixListener) {
@@ -52,7 +56,7 @@ async fn serve(handle: Handle, client: ClientId) {
     let Some((stream, wake)) = handle.borrow().link_of(client) else {
         return;
     };
-    let mut frames = Frames::default();
+    let mut frames = handle.borrow().new_frames();
     loop {
         let blocked = match handle.borrow().clients.get(&client) {
             Some(link) if link.broken => break,
@@ -98,6 +102,13 @@ fn read_turn(handle: &Handle, client: ClientId, stream: &Stream, frames: &mut Fr
     good
 }
 
+/// Whether one packet more cuts a client off that has more than MaxQueueDropMsg waiting.
+fn is_too_much(packet: &[u8], waiting: usize) -> bool {
+    let decoded = Packet::decode(packet);
+    let is_message = decoded.is_ok_and(|packet| matches!(packet.body, Body::ReqMessage(_)));
+    is_message || waiting > REPLIES
+}
+
 impl Shell {
     /// Never 0, which stands for the daemon itself, and never one that is in use.
     fn new_client_id(&mut self) -> ClientId {
@@ -125,18 +136,20 @@ impl Shell {
         }
     }
 
-    /// Queues a packet. A client that does not read is cut off before it takes the daemon's memory.
+    /// Queues a packet. MaxQueueDropMsg is about messages, which nobody asked for, as in C. A client that does not read is cut off before it takes the daemon's memory.
     pub(super) fn queue_for_client(&mut self, client: ClientId, packet: Vec<u8>) {
         let Some(link) = self.clients.get_mut(&client) else {
             return;
         };
-        if link.push(packet) {
-            self.unflushed.push(Target::Client(client));
-        }
-        if link.waiting() > self.queue_limit {
-            error!(%client, "queue full - killing client connection.");
+        let limit = self.tunables.max_queue_depth_drop_msg as usize;
+        if link.waiting() > limit && is_too_much(&packet, link.waiting()) {
+            error!(%client, "CTDB_REQ_MESSAGE queue full - killing client connection.");
             link.broken = true;
             link.wake.notify_one();
+            return;
+        }
+        if link.push(packet) {
+            self.unflushed.push(Target::Client(client));
         }
     }
 

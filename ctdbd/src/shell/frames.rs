@@ -9,23 +9,41 @@ const TURN: usize = 64 * 1024;
 /// Room for what comes from a connection that sends small packets, as nearly all do: the daemon's memory is locked.
 const SMALL_TURN: usize = 8 * 1024;
 
+/// The most that QueueBufferSize may ask for, for each connection.
+const LARGEST_TURN: usize = 16 << 20;
+
 /// Bytes that have come and are not a whole packet yet. It grows with what was received, never by what a length says.
-#[derive(Debug, Default)]
-pub(crate) struct Frames(BytesMut);
+#[derive(Debug)]
+pub(crate) struct Frames {
+    bytes: BytesMut,
+    /// Bytes that are read at once, at least if there are so many.
+    turn: usize,
+}
 
 impl Frames {
+    /// A new connection's. `queue_buffer_size` has effect where it asks for more than is read at once anyway.
+    pub(crate) fn new(queue_buffer_size: usize) -> Self {
+        Self {
+            bytes: BytesMut::new(),
+            turn: queue_buffer_size.clamp(SMALL_TURN, LARGEST_TURN),
+        }
+    }
+
     /// Where to read to.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        let whole = frame_length(&self.0).ok().flatten().unwrap_or(0);
-        let missing = whole.saturating_sub(self.0.len());
-        self.0.reserve(missing.clamp(SMALL_TURN, TURN));
-        &mut self.0
+        let whole = frame_length(&self.bytes).ok().flatten().unwrap_or(0);
+        let missing = whole.saturating_sub(self.bytes.len());
+        let room = missing.clamp(self.turn, self.turn.max(TURN));
+        self.bytes.reserve(room);
+        &mut self.bytes
     }
 
     /// The next whole packet.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
-        match frame_length(&self.0)? {
-            Some(length) if length <= self.0.len() => Ok(Some(self.0.split_to(length).to_vec())),
+        match frame_length(&self.bytes)? {
+            Some(length) if length <= self.bytes.len() => {
+                Ok(Some(self.bytes.split_to(length).to_vec()))
+            }
             _ => Ok(None),
         }
     }
@@ -54,7 +72,7 @@ mod tests {
 
     #[test]
     fn packets_come_out_whole_however_they_came_in() {
-        let mut frames = Frames::default();
+        let mut frames = Frames::new(1024);
         let stream = [packet(), packet()].concat();
         let mut seen = 0;
         for byte in &stream {
@@ -69,10 +87,10 @@ mod tests {
 
     #[test]
     fn an_impossible_length_is_an_error() {
-        let mut frames = Frames::default();
+        let mut frames = Frames::new(1024);
         frames.buffer().extend_from_slice(&[3, 0, 0, 0]);
         assert!(frames.next().is_err());
-        let mut frames = Frames::default();
+        let mut frames = Frames::new(1024);
         frames.buffer().extend_from_slice(&[0xff; 4]);
         assert!(frames.next().is_err());
     }

@@ -28,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{error, info, warn};
+use wire::tunables::Tunables;
 use wire::types::SockAddr;
 use wire::{ClientId, Pnn, Time};
 
@@ -36,6 +37,7 @@ use crate::lock_helper::{LockHelper, Outcome};
 use crate::logging::LogHandle;
 use crate::transport::Transport;
 use crate::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool, Program};
+use frames::Frames;
 use link::Link;
 use manager::Manager;
 
@@ -66,12 +68,10 @@ pub struct Parts {
     pub paths: Paths,
     /// The port of the nodes.
     pub port: u16,
-    /// Lock processes for a database, at most.
-    pub lock_limit: u32,
+    /// The tunables at the start.
+    pub tunables: Tunables,
     /// Shown a lock that is long in coming (`lock debug script`).
     pub lock_debug_script: Option<PathBuf>,
-    /// Messages that may wait for a client before it is cut off.
-    pub queue_limit: usize,
     /// The log.
     pub log: LogHandle,
 }
@@ -92,7 +92,7 @@ pub(crate) struct Shell {
     nodes_source: NodesSource,
     cluster_lock: Option<ClusterLock>,
     paths: Paths,
-    queue_limit: usize,
+    tunables: Box<Tunables>,
     log: LogHandle,
     /// The daemon's next deadline may have come nearer.
     deadline_moved: Rc<Notify>,
@@ -126,7 +126,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
         worker,
         events_in,
         Limits {
-            locks_per_db: parts.lock_limit,
+            locks_per_db: parts.tunables.lock_processes_per_db,
             ..Limits::default()
         },
     );
@@ -149,7 +149,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             nodes_source: parts.nodes_source,
             cluster_lock: parts.cluster_lock,
             paths: parts.paths,
-            queue_limit: parts.queue_limit,
+            tunables: Box::new(parts.tunables),
             log: parts.log,
             deadline_moved: Rc::new(Notify::new()),
             armed: None,
@@ -213,6 +213,11 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 impl Shell {
+    /// Where a new connection's packets are cut out, as QueueBufferSize is now.
+    pub(crate) fn new_frames(&self) -> Frames {
+        Frames::new(self.tunables.queue_buffer_size as usize)
+    }
+
     fn now(&self) -> Time {
         Time(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
@@ -280,7 +285,10 @@ impl Shell {
                     hash_size: opened.hash_size,
                 }),
                 Output::FileClosed(db) => self.pool.close(db),
-                Output::LockLimit(limit) => self.pool.set_lock_limit(limit),
+                Output::Tunables(tunables) => {
+                    self.pool.set_lock_limit(tunables.lock_processes_per_db);
+                    self.tunables = tunables;
+                }
                 Output::CheckClusterLock(token) => self.check_cluster_lock(token),
                 Output::ReadNodes(what_for) => self.read_nodes(what_for),
                 Output::LogLevel(level) => self.log.set(LogLevel(level)),
@@ -304,6 +312,7 @@ impl Shell {
             Event::Committed { status, reason } => WorkEvent::Committed(status, reason),
             Event::Records(records) => WorkEvent::Records(records),
             Event::Traversed { count } => WorkEvent::Traversed(count),
+            Event::Repacked { free, repacked } => WorkEvent::Repacked { free, repacked },
         };
         self.input(Input::Work {
             work: WorkId(job.0),
@@ -415,6 +424,7 @@ fn job_of(job: EngineJob) -> Job {
             only_dmaster,
             with_empty,
         },
+        EngineJob::Repack { limit } => Job::Repack { limit },
     }
 }
 

@@ -51,7 +51,7 @@ fn welcome(handle: &Handle, stream: TcpStream, address: std::net::IpAddr) {
 }
 
 async fn read(handle: Handle, node: Pnn, stream: Stream) {
-    let mut frames = Frames::default();
+    let mut frames = handle.borrow().new_frames();
     while stream.readable().await.is_ok() {
         match stream.try_read(frames.buffer()) {
             Ok(0) => break,

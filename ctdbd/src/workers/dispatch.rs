@@ -448,6 +448,9 @@ fn last_event(class: Class, reply: Reply) -> Option<Event> {
         (Class::Commit, Reply::Committed { status, reason }) => {
             Some(Event::Committed { status, reason })
         }
+        (Class::Commit, Reply::Repacked { free, repacked }) => {
+            Some(Event::Repacked { free, repacked })
+        }
         (Class::Walk, Reply::Traversed { count }) => Some(Event::Traversed { count }),
         _ => None,
     }

@@ -11,7 +11,7 @@ pub(super) enum Class {
     Record,
     /// All chains. One at a time: a second one would only wait for the first.
     Whole,
-    /// Commits, strictly one after another.
+    /// Commits and repacking, strictly one after another.
     Commit,
     /// Traverses.
     Walk,
@@ -23,7 +23,7 @@ impl Class {
         match job {
             Job::LockRecord { .. } => Self::Record,
             Job::LockAll => Self::Whole,
-            Job::Commit { .. } => Self::Commit,
+            Job::Commit { .. } | Job::Repack { .. } => Self::Commit,
             Job::Traverse { .. } => Self::Walk,
         }
     }

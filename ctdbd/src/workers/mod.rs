@@ -94,6 +94,12 @@ pub enum Job {
         /// With `only_dmaster`: also records without a value.
         with_empty: bool,
     },
+    /// Write the whole file anew in one transaction, if it has at least so many free pieces. Others read meanwhile; who
+    /// wants to write waits.
+    Repack {
+        /// RepackLimit.
+        limit: u32,
+    },
 }
 
 /// What became of a job. After [`Pool::release`] events that were already under way may still arrive.
@@ -124,6 +130,13 @@ pub enum Event {
     Traversed {
         /// How many records there were.
         count: u64,
+    },
+    /// The file was looked at.
+    Repacked {
+        /// How many free pieces it had.
+        free: u64,
+        /// Whether it was written anew.
+        repacked: bool,
     },
 }
 

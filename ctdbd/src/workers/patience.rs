@@ -47,7 +47,7 @@ impl Patience {
         let key = match job {
             Job::LockRecord { key } => Some(key.clone()),
             Job::LockAll => None,
-            Job::Commit { .. } | Job::Traverse { .. } => return,
+            Job::Commit { .. } | Job::Traverse { .. } | Job::Repack { .. } => return,
         };
         let wait = Wait {
             file: file.clone(),

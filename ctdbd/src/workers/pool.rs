@@ -36,11 +36,7 @@ impl Pool {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn new(
-        program: Program,
-        events: UnboundedSender<(JobId, Event)>,
-        limits: Limits,
-    ) -> Self {
+    pub fn new(program: Program, events: UnboundedSender<(JobId, Event)>, limits: Limits) -> Self {
         let (commands, todo) = unbounded_channel();
         let (reports, reported) = unbounded_channel();
         let dispatch = Dispatch::new(limits);

@@ -62,6 +62,13 @@ pub enum Reply {
         /// How many records were sent.
         count: u64,
     },
+    /// The file was looked at.
+    Repacked {
+        /// How many free pieces it had.
+        free: u64,
+        /// Whether it was written anew.
+        repacked: bool,
+    },
 }
 
 /// Why no frame could be read or written.
@@ -191,6 +198,10 @@ impl Encode for Request {
                 only_dmaster.is_some().encode(out);
                 only_dmaster.map_or(0, |pnn| pnn.0).encode(out);
             }
+            Self::Start(Job::Repack { limit }) => {
+                out.push(6);
+                limit.encode(out);
+            }
         }
     }
 }
@@ -219,7 +230,8 @@ impl Decode for Request {
                     with_empty,
                 }
             }
-            tag => return Err(r.invalid("a tag from 0 to 5", tag)),
+            6 => Job::Repack { limit: r.u32()? },
+            tag => return Err(r.invalid("a tag from 0 to 6", tag)),
         };
         Ok(Self::Start(job))
     }
@@ -255,6 +267,11 @@ impl Encode for Reply {
                 out.push(6);
                 put_bytes(out, reason.as_bytes());
             }
+            Self::Repacked { free, repacked } => {
+                out.push(7);
+                free.encode(out);
+                repacked.encode(out);
+            }
         }
     }
 }
@@ -272,7 +289,11 @@ impl Decode for Reply {
             4 => Self::Records(records(r)?),
             5 => Self::Traversed { count: r.u64()? },
             6 => Self::Unusable { reason: text(r)? },
-            tag => return Err(r.invalid("a tag from 0 to 6", tag)),
+            7 => Self::Repacked {
+                free: r.u64()?,
+                repacked: r.get()?,
+            },
+            tag => return Err(r.invalid("a tag from 0 to 7", tag)),
         })
     }
 }
@@ -308,6 +329,7 @@ mod tests {
                 only_dmaster: None,
                 with_empty: false,
             }),
+            Request::Start(Job::Repack { limit: 10_000 }),
         ]
     }
 
@@ -324,6 +346,10 @@ mod tests {
             },
             Reply::Records(vec![(b"k".to_vec(), vec![]), (vec![], b"v".to_vec())]),
             Reply::Traversed { count: u64::MAX },
+            Reply::Repacked {
+                free: 12_345,
+                repacked: true,
+            },
             Reply::Unusable {
                 reason: "no".into(),
             },

@@ -167,6 +167,12 @@ impl Worker {
                 };
                 return walk(&self.tdb, &mut self.socket, filter).map(|()| None);
             }
+            Job::Repack { limit } => match repack(&self.tdb, limit) {
+                Ok((free, repacked)) => Reply::Repacked { free, repacked },
+                Err(error) => Reply::Failed {
+                    reason: error.to_string(),
+                },
+            },
         }))
     }
 
@@ -191,6 +197,20 @@ impl Worker {
         }
         Ok(Reply::Unlocked)
     }
+}
+
+/// How many free pieces the file had, and whether it was written anew for that.
+fn repack(tdb: &Tdb, limit: u32) -> Result<(u64, bool), tdb::Error> {
+    let free = tdb.freelist_size()? as u64;
+    let ragged = free >= u64::from(limit);
+    if ragged {
+        tracing::info!(
+            "Repacking {} with {free} freelist entries",
+            tdb.path().display()
+        );
+        tdb.repack()?;
+    }
+    Ok((free, ragged))
 }
 
 fn committed(result: Result<(), super::apply::ApplyError>) -> Reply {

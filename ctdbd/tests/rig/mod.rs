@@ -308,6 +308,10 @@ impl Cluster {
             Job::Commit { .. } if self.hold_commits => return self.commits.push((node, work)),
             Job::Commit { .. } => WorkEvent::Committed(0, String::new()),
             Job::Traverse { .. } => WorkEvent::Traversed(0),
+            Job::Repack { .. } => WorkEvent::Repacked {
+                free: 0,
+                repacked: false,
+            },
         };
         self.inputs.push_back((node, Input::Work { work, event }));
     }

@@ -222,9 +222,11 @@ impl Engine {
             Caller::Client(client, reqid) => reply_to_client(ctx, client, reqid, status, data),
             Caller::Vacuum => self.fetched_for_vacuum(ctx, pending.db, &pending.key),
         }
-        self.statistics
-            .call_latency
-            .update(ctx.now.since(pending.started).as_secs_f64());
+        let seconds = ctx.now.since(pending.started).as_secs_f64();
+        self.statistics.call_latency.update(seconds);
+        if let Some(db) = self.databases.get(&pending.db) {
+            ctx.note_latency("call_from_client", &db.name, seconds);
+        }
     }
 
     /// The call that this request id names, no longer pending.

@@ -273,6 +273,7 @@ impl Engine {
         let waited = ctx.now.since(wait.since).as_secs_f64();
         lock_wait_ended(&mut db.statistics.locks, waited, granted);
         lock_wait_ended(&mut self.statistics.locks, waited, granted);
+        ctx.note_latency("lock_record", &db.name, waited);
         if !granted {
             warn!(db = %db.name, ?event, "a lock helper failed; another will try");
             wait.work = None;

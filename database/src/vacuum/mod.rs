@@ -18,7 +18,8 @@
 //! ```
 //!
 //! The location master's copy goes last: as long as any copy is left, it knows where the record is. What a run forgets is
-//! found again by a full run, each VacuumFastPathCount-th. A freeze ends a run.
+//! found again by a full run, each VacuumFastPathCount-th. A freeze ends a run. A file that deletions have left with
+//! RepackLimit free pieces or more is written anew by a worker.
 
 mod answers;
 
@@ -55,6 +56,8 @@ pub(crate) struct Vacuum {
     /// Runs since the last full one.
     fast_runs: u32,
     run: Option<Run>,
+    /// A worker looks at the file, and perhaps writes it anew.
+    repacking: bool,
 }
 
 /// One run.
@@ -69,6 +72,8 @@ struct Run {
     /// Records still to be looked at.
     queue: BTreeSet<Vec<u8>>,
     to_fetch: BTreeSet<Vec<u8>>,
+    /// It removed records of the local copy: there are more holes in the file now.
+    deleted: bool,
     step: Step,
 }
 
@@ -190,6 +195,7 @@ impl Engine {
             asked_by,
             queue: core::mem::take(&mut db.vacuum.scheduled),
             to_fetch: core::mem::take(&mut db.vacuum.to_fetch),
+            deleted: false,
             step: Step::Fetching(BTreeSet::new()),
         });
         if full {
@@ -393,6 +399,7 @@ impl Engine {
             return;
         }
         let done = run.queue.is_empty();
+        run.deleted |= !records.is_empty();
         for (key, header) in core::mem::take(records) {
             if let Err(why) = delete_own(ctx, id, &key, &header) {
                 warn!(db = %id, %why, "a vacuumed record could not be deleted");
@@ -426,6 +433,7 @@ impl Engine {
         let time = ctx.now.since(run.started).as_secs_f64();
         db.statistics.vacuum_latency.update(time);
         debug!(db = %db.name, time, complete, full = run.full, "Vacuuming");
+        ctx.note_latency("vacuum", &db.name, time);
         if complete {
             db.vacuum.fast_runs = if run.full { 0 } else { db.vacuum.fast_runs + 1 };
         }
@@ -443,7 +451,40 @@ impl Engine {
             Some(token) => ctx.refuse(token, -1, "the vacuuming was interrupted"),
             None => {}
         }
+        if complete && (run.full || run.deleted) {
+            self.repack_if_ragged(ctx, id);
+        }
         self.arm_vacuum(ctx, id);
+    }
+
+    /// Has a worker look at the file. C does so after every run; where nothing was removed there is nothing new to see.
+    fn repack_if_ragged(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
+        let limit = ctx.tunables.repack_limit;
+        let Some(db) = self.databases.get_mut(&id) else {
+            return;
+        };
+        if limit == 0 || db.vacuum.repacking || db.freeze.has_begun() {
+            return;
+        }
+        db.vacuum.repacking = true;
+        let work = self.new_work(Purpose::Repack(id));
+        let job = Job::Repack { limit };
+        ctx.emit(Output::Work { work, db: id, job });
+    }
+
+    /// The worker has looked at the file.
+    pub(crate) fn repacked(&mut self, work: WorkId, id: DbId, event: &WorkEvent) {
+        self.work.remove(&work);
+        let Some(db) = self.databases.get_mut(&id) else {
+            return;
+        };
+        db.vacuum.repacking = false;
+        match event {
+            WorkEvent::Repacked { free, repacked } => {
+                debug!(db = %db.name, free, repacked, "Repacking");
+            }
+            event => warn!(db = %db.name, ?event, "Failed to repack"),
+        }
     }
 
     /// The database is being detached.
