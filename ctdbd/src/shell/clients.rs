@@ -9,7 +9,7 @@ use wire::ClientId;
 use wire::packet::{Body, Packet};
 
 use super::frames::Frames;
-use super::link::{Link, Stream};
+use super::link::{Link, Read, Stream};
 use super::{Handle, Shell, Target};
 use crate::daemon::Input;
 
@@ -65,10 +65,14 @@ async fn serve(handle: Handle, client: ClientId) {
         };
         tokio::select! {
             ready = stream.readable() => {
-                if ready.is_err() || !read_turn(&handle, client, &stream, &mut frames) {
+                if ready.is_err() {
                     break;
                 }
-                tokio::task::yield_now().await;
+                match read_turn(&handle, client, &stream, &mut frames) {
+                    Read::End => break,
+                    Read::Full => tokio::task::yield_now().await,
+                    Read::Drained => {}
+                }
             }
             _ = stream.writable(), if blocked => handle.borrow_mut().unblock_client(client),
             () = wake.notified() => {}
@@ -77,29 +81,30 @@ async fn serve(handle: Handle, client: ClientId) {
     handle.borrow_mut().client_ended(client);
 }
 
-/// One read and what came by it. False: the connection is over.
-fn read_turn(handle: &Handle, client: ClientId, stream: &Stream, frames: &mut Frames) -> bool {
-    match stream.try_read(frames.buffer()) {
-        Ok(0) => return false,
-        Ok(_) => {}
-        Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-    }
+/// One read and what came by it. At [`Read::End`] the connection is over.
+fn read_turn(handle: &Handle, client: ClientId, stream: &Stream, frames: &mut Frames) -> Read {
+    let read = match stream.try_read(frames.buffer()) {
+        Ok(Read::End) => return Read::End,
+        Ok(read) => read,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Drained,
+        Err(_) => return Read::End,
+    };
     let mut shell = handle.borrow_mut();
-    let good = loop {
+    let read = loop {
         match frames.next() {
             Ok(Some(packet)) => shell.input_unflushed(Input::ClientPacket { client, packet }),
-            Ok(None) => break true,
+            Ok(None) => break read,
             Err(why) => {
                 warn!(%client, %why, "malformed packet, the client is cut off");
-                break false;
+                break Read::End;
             }
         }
         if !shell.clients.contains_key(&client) {
-            break true;
+            break read;
         }
     };
     shell.flush();
-    good
+    read
 }
 
 /// Whether one packet more cuts a client off that has more than MaxQueueDropMsg waiting.

@@ -11,6 +11,17 @@ use tokio::sync::Notify;
 /// Packets in one `writev`.
 const BATCH: usize = 64;
 
+/// What came of one read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// The peer has ended the stream.
+    End,
+    /// There may be more: others have their turn first.
+    Full,
+    /// There is no more for now.
+    Drained,
+}
+
 /// A stream of either kind, in non-blocking use.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -35,16 +46,20 @@ impl Stream {
 
     /// One read. Where it did not fill the buffer there is no more for now, and the stream is not readable until
     /// something comes: that saves the read that would only say so.
-    pub(crate) fn try_read(&self, buffer: &mut bytes::BytesMut) -> io::Result<usize> {
+    pub(crate) fn try_read(&self, buffer: &mut bytes::BytesMut) -> io::Result<Read> {
         let space = buffer.capacity() - buffer.len();
         let count = match self {
             Self::Unix(stream) => stream.try_read_buf(buffer),
             Self::Tcp(stream) => stream.try_read_buf(buffer),
         }?;
-        if count < space {
-            self.is_drained();
+        if count == 0 {
+            return Ok(Read::End);
         }
-        Ok(count)
+        if count == space {
+            return Ok(Read::Full);
+        }
+        self.is_drained();
+        Ok(Read::Drained)
     }
 
     fn is_drained(&self) {

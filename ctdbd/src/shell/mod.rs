@@ -167,7 +167,8 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     if test_mode {
         tokio::task::spawn_local(end_with_test(handle.clone()));
     }
-    main_loop(handle, events).await
+    // a task of its own: what runs the tasks polls the future that it waits for after each of them
+    tokio::task::spawn_local(main_loop(handle, events)).await?
 }
 
 async fn main_loop(

@@ -12,7 +12,7 @@ use super::{came_up, went_down};
 use crate::daemon::Input;
 use crate::shell::Handle;
 use crate::shell::frames::Frames;
-use crate::shell::link::Stream;
+use crate::shell::link::{Read, Stream};
 
 /// Takes connections for as long as the daemon runs.
 pub(crate) async fn accept(handle: Handle, listener: TcpListener) {
@@ -53,11 +53,17 @@ fn welcome(handle: &Handle, stream: TcpStream, address: std::net::IpAddr) {
 async fn read(handle: Handle, node: Pnn, stream: Stream) {
     let mut frames = handle.borrow().new_frames();
     while stream.readable().await.is_ok() {
-        match stream.try_read(frames.buffer()) {
-            Ok(0) => break,
-            Ok(_) if take_turn(&handle, node, &mut frames) => tokio::task::yield_now().await,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => break,
+        let read = match stream.try_read(frames.buffer()) {
+            Ok(Read::End) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => break,
+        };
+        if !take_turn(&handle, node, &mut frames) {
+            break;
+        }
+        if read == Read::Full {
+            tokio::task::yield_now().await;
         }
     }
     warn!(%node, "the connection from a node ended");

@@ -20,6 +20,9 @@ pub use message::{ReqKeepalive, ReqMessage, ReqTunnel, TunnelFlags};
 use crate::coding::{DecodeError, Reader};
 use header::{ALIGNMENT, Wrapped};
 
+/// The longest fixed fields of an operation with the padding of C's structures, in bytes.
+const FIXED_ROOM: usize = 40;
+
 /// The fields of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
@@ -93,6 +96,24 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// At least as much as the fields take, with the zeros behind them: enough to encode without
+    /// growing a buffer.
+    fn room(&self) -> usize {
+        let variable = match self {
+            Self::ReqCall(call) => call.key.len() + call.calldata.len(),
+            Self::ReplyCall(reply) => reply.data.len(),
+            Self::ReqDmaster(hand_over) => hand_over.key.len() + hand_over.data.len(),
+            Self::ReplyDmaster(hand_over) => hand_over.key.len() + hand_over.data.len(),
+            Self::ReplyError(error) => error.message.len(),
+            Self::ReqMessage(message) => message.data.len(),
+            Self::ReqControl(control) => control.data.len(),
+            Self::ReplyControl(reply) => reply.data.len() + reply.error.len(),
+            Self::ReqKeepalive(_) => 0,
+            Self::ReqTunnel(tunnel) => tunnel.data.len(),
+        };
+        variable + FIXED_ROOM
+    }
+
     fn decode(operation: Operation, r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(match operation {
             Operation::ReqCall => Self::ReqCall(ReqCall::decode(r)?),
@@ -163,7 +184,7 @@ impl<'a> Packet<'a> {
 
     /// The packet's bytes alone, padded.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(HEADER_SIZE + self.body.room());
         self.encode(&mut out);
         out
     }
