@@ -99,9 +99,7 @@ pub(crate) fn packet(
         source: me,
         reqid,
     };
-    let mut bytes = Vec::new();
-    Packet { header, body }.encode(&mut bytes);
-    bytes
+    Packet { header, body }.to_bytes()
 }
 
 impl Engine {

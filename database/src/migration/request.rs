@@ -82,9 +82,7 @@ fn redirect(ctx: &mut Ctx<'_>, call: &ReqCall<'_>, dmaster: wire::Pnn, bytes: &[
     if hopcount % 100 > 95 {
         warn!(hopcount, db = %call.db, %to, "High hopcount");
     }
-    let mut sent = Vec::with_capacity(bytes.len());
-    redirected.encode(&mut sent);
-    ctx.emit(Output::ToNode(to, sent));
+    ctx.emit(Output::ToNode(to, redirected.to_bytes()));
 }
 
 impl Engine {
