@@ -10,21 +10,23 @@ use anyhow::{Context, Result};
 
 use crate::step::{cargo, run, step, target_dir};
 
-/// The programs of the package `ctdbd`, and where they go. The folder of the helpers is the one
+/// The programs of the packages `ctdbd` and `cli`, and where they go. The folder of the helpers is the one
 /// that is compiled into Debian's ctdb too.
-pub(crate) const PROGRAMS: [(&str, &str); 4] = [
+pub(crate) const PROGRAMS: [(&str, &str); 5] = [
     ("ctdbd", "usr/sbin"),
+    ("ctdb-wire", "usr/bin"),
     ("ctdb-clusterd", "usr/libexec/ctdb"),
     ("ctdb-database-worker", "usr/libexec/ctdb"),
     ("ctdb_mutex_fcntl_helper", "usr/libexec/ctdb"),
 ];
 const DOCUMENTS: &str = "usr/share/doc/ctdb-remix";
-const TEXTS: [&str; 6] = [
+const TEXTS: [&str; 7] = [
     "README.md",
     "CHANGELOG.md",
     "COMPAT.md",
     "ARCHITECTURE.md",
     "docs/operations.md",
+    "docs/wire.md",
     "LICENSES",
 ];
 
@@ -36,10 +38,12 @@ pub(crate) fn install(root: &Path, debug: bool) -> Result<()> {
         ("release", "release")
     };
     let target = target_dir()?;
-    run(cargo("build --package ctdbd --bins --profile")
-        .arg(profile)
-        .arg("--target-dir")
-        .arg(&target))?;
+    run(
+        cargo("build --package ctdbd --package cli --bins --profile")
+            .arg(profile)
+            .arg("--target-dir")
+            .arg(&target),
+    )?;
     step(&format!("installing below {}", root.display()));
     for (name, place) in PROGRAMS {
         let place = root.join(place);
@@ -56,6 +60,7 @@ pub(crate) fn install(root: &Path, debug: bool) -> Result<()> {
     }
     let examples = documents.join("examples");
     fs::create_dir_all(&examples)?;
+    put_text(Path::new("docs/examples/client.py"), &examples)?;
     fs::write(examples.join("ctdb.conf"), sample::ctdb_conf()).context("examples")?;
     fs::write(examples.join("nodes"), sample::NODES).context("examples")
 }

@@ -26,6 +26,8 @@ const CORE_DEPENDENCIES: [&str; 11] = [
     "once_cell",
     "pin-project-lite",
 ];
+/// Where the programs are that are installed.
+const PROGRAM_FOLDERS: [&str; 2] = ["ctdbd/src/bin", "cli/src/bin"];
 /// Crates that have `unsafe` blocks.
 const UNSAFE: [&str; 4] = ["sys", "tdb-sys", "tdb", "libctdb-ffi"];
 
@@ -111,25 +113,33 @@ fn is_crate_root(path: &Path) -> bool {
     is_main || folder.ends_with("src/bin")
 }
 
-/// What the package ctdbd builds is what `install` installs.
+/// What the packages ctdbd and cli build is what `install` installs.
 pub(super) fn programs(project: &Project, findings: &mut Findings) -> Result<()> {
-    let folder = Path::new("ctdbd/src/bin");
-    let built = project
-        .rust()
-        .filter(|file| file.path.parent() == Some(folder));
-    let built: Vec<_> = built
-        .filter_map(|file| file.path.file_stem()?.to_str())
-        .collect();
-    for name in &built {
-        if !PROGRAMS.iter().any(|(installed, _)| installed == name) {
-            findings.add(
-                &folder.join(name),
-                "is not installed (xtask/src/package.rs)",
-            );
-        }
+    let is_program = |file: &&Text| {
+        let folder = file.path.parent();
+        folder.is_some_and(|folder| {
+            PROGRAM_FOLDERS
+                .iter()
+                .any(|known| folder == Path::new(known))
+        })
+    };
+    let built: Vec<_> = project.rust().filter(is_program).collect();
+    let name = |file: &Text| file.path.file_stem().map(ToOwned::to_owned);
+    let installed = |file: &&&Text| {
+        PROGRAMS
+            .iter()
+            .any(|(known, _)| name(file).is_some_and(|name| name == *known))
+    };
+    for file in built.iter().filter(|file| !installed(file)) {
+        findings.add(&file.path, "is not installed (xtask/src/package.rs)");
     }
-    for (name, _) in PROGRAMS.iter().filter(|(name, _)| !built.contains(name)) {
-        findings.add(&folder.join(name), "is to be installed but not there");
+    let there = |program: &str| {
+        built
+            .iter()
+            .any(|file| name(file).is_some_and(|name| name == program))
+    };
+    for (program, _) in PROGRAMS.iter().filter(|(program, _)| !there(program)) {
+        findings.add(Path::new(program), "is to be installed but not there");
     }
     Ok(())
 }

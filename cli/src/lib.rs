@@ -1,0 +1,6 @@
+//! What the commands of the package stand on.
+//!
+//! * [`dissect`]: packets out of captures, for `ctdb-wire`.
+#![forbid(unsafe_code)]
+
+pub mod dissect;
