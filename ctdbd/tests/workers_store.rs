@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use ctdbd::tdb_store::{Settings, TdbStore};
 use ctdbd::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool};
 use database::store::{Lock, Opened, Store, Stored};
+use tdb::{Flags, OpenOptions, Tdb};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
+use wire::tunables::Tunables;
 use wire::types::{DbFlags, RecordHeader};
 use wire::{DbId, Pnn};
 
@@ -293,4 +295,69 @@ fn changes_are_counted() {
     store.store(DB, b"key", &header(1), b"value").unwrap();
     store.bump_seqnum(DB);
     assert_eq!(store.seqnum(DB), before + 2);
+}
+
+/// A file that deletions have left full of holes is written anew, while this process has it open.
+#[tokio::test]
+async fn a_ragged_file_is_written_anew() {
+    let mut rig = Rig::new(VOLATILE);
+    for n in 0..3000 {
+        // of many sizes, so that no hole fits the next record
+        rig.put(&format!("key {n}"), 1, &"v".repeat(1 + n * 7 % 400));
+    }
+    for n in (0..3000).filter(|n| n % 3 != 0) {
+        rig.store.delete(DB, format!("key {n}").as_bytes()).unwrap();
+    }
+    let before = rig.keys();
+    let mut repack = async |job: u64, limit| {
+        rig.pool.start(JobId(job), DB, Job::Repack { limit });
+        let next = timeout(Duration::from_secs(20), rig.events.recv()).await;
+        match next.unwrap() {
+            Some((_, Event::Repacked { free, repacked })) => (free, repacked),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (free, repacked) = repack(1, 1_000_000).await;
+    assert!(free > 100 && !repacked, "{free}");
+    // counting joins neighbours, so there are fewer now
+    assert!(repack(2, 100).await.1);
+    let (free, repacked) = repack(3, 1_000_000).await;
+    assert!(free < 5 && !repacked, "{free}");
+    assert_eq!(rig.keys(), before);
+    rig.put("key 1", 2, "again");
+    assert_eq!(rig.get("key 1"), Some((2, "again".to_owned())));
+}
+
+/// DatabaseHashSize and DatabaseMaxDead as they are when a database is attached.
+#[test]
+fn a_file_has_the_chains_and_the_dead_records_of_the_tunables() {
+    for (chains, dead) in [(1, 0), (1, 4), (7, 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = TdbStore::new(settings(dir.path())).unwrap();
+        store.tunables_changed(&Tunables {
+            database_hash_size: chains,
+            database_max_dead: dead,
+            ..Tunables::default()
+        });
+        let opened = store.open(DB, "test.tdb", VOLATILE).unwrap();
+        assert_eq!(opened.hash_size, chains);
+        for n in 0_u32..10 {
+            let key = n.to_ne_bytes();
+            store.store(DB, &key, &header(1), b"value").unwrap();
+        }
+        for n in 0_u32..10 {
+            store.delete(DB, &n.to_ne_bytes()).unwrap();
+        }
+        drop(store);
+        let options = OpenOptions {
+            flags: Flags::INCOMPATIBLE_HASH | Flags::NOLOCK,
+            ..OpenOptions::default()
+        };
+        let summary = Tdb::open(&opened.path, &options)
+            .unwrap()
+            .summary()
+            .unwrap();
+        let line = format!("Number of dead records: {dead}\n");
+        assert!(summary.contains(&line), "DatabaseMaxDead={dead}: {summary}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Daemons without sockets: their outputs become each other's inputs, in order, under a clock that the test moves.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use wire::packet::{
     ReqMessage,
 };
 use wire::tunables::Tunables;
-use wire::types::{DbFlags, RecordFlags, RecordHeader, RecoveryMode, VnnMap};
+use wire::types::{DbFlags, RecordFlags, RecordHeader, RecoveryMode, Tunable, VnnMap};
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, Time};
 
 /// The records of one database.
@@ -26,6 +26,10 @@ type Records = BTreeMap<Vec<u8>, Stored>;
 #[derive(Default, Clone)]
 pub(crate) struct MapStore {
     databases: Rc<RefCell<BTreeMap<DbId, Records>>>,
+    /// The sequence number of all files.
+    seqnum: Rc<Cell<u32>>,
+    /// Why no file can be trusted.
+    unhealthy: Rc<RefCell<Option<String>>>,
     saved: BTreeMap<DbId, Records>,
 }
 
@@ -111,11 +115,13 @@ impl Store for MapStore {
     }
     fn enable_seqnum(&mut self, _: DbId) {}
     fn seqnum(&mut self, _: DbId) -> u32 {
-        0
+        self.seqnum.get()
     }
-    fn bump_seqnum(&mut self, _: DbId) {}
+    fn bump_seqnum(&mut self, _: DbId) {
+        self.seqnum.update(|seqnum| seqnum + 1);
+    }
     fn unhealthy_reason(&mut self, _: DbId) -> Option<String> {
-        None
+        self.unhealthy.borrow().clone()
     }
     fn set_unhealthy(&mut self, _: DbId, _: Option<&str>) -> Result<(), StoreError> {
         Ok(())
@@ -155,6 +161,8 @@ pub(crate) struct Cluster {
     /// Commits that a worker was given; answered with success unless the test takes them.
     pub(crate) hold_commits: bool,
     pub(crate) commits: Vec<(usize, WorkId)>,
+    /// Jobs that workers were given, and by which node.
+    pub(crate) jobs: Vec<(usize, Job)>,
     /// Packets to this node stay on the way.
     pub(crate) hold_packets_to: Option<usize>,
     held: Vec<(usize, Input)>,
@@ -193,6 +201,7 @@ impl Cluster {
             last_reqid: 0,
             hold_commits: false,
             commits: Vec::new(),
+            jobs: Vec::new(),
             hold_packets_to: None,
             held: Vec::new(),
         };
@@ -287,6 +296,28 @@ impl Cluster {
         self.run();
     }
 
+    /// How many packets are held up.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Sets a tunable of a node, as `ctdb setvar` does.
+    pub(crate) fn set(&mut self, node: usize, name: &str, value: u32) {
+        let name = name.to_owned();
+        let request = Request::SetTunable(Tunable { value, name });
+        assert_eq!(self.ask(node, Pnn::CURRENT, &request).0, 0);
+    }
+
+    /// The sequence number of a node's files.
+    pub(crate) fn seqnum(&self, node: usize) -> &Cell<u32> {
+        &self.stores[node].seqnum
+    }
+
+    /// From now on a node's files are not to be trusted.
+    pub(crate) fn damage(&mut self, node: usize) {
+        self.stores[node].unhealthy.replace(Some("damaged".into()));
+    }
+
     /// A node's own copy of a record, as a client there finds it in the file.
     pub(crate) fn copy(&mut self, node: usize, db: DbId, key: &[u8]) -> Option<Stored> {
         self.stores[node].fetch(db, key).expect("attached")
@@ -303,6 +334,7 @@ impl Cluster {
     }
 
     fn work(&mut self, node: usize, work: WorkId, job: Job) {
+        self.jobs.push((node, job.clone()));
         let event = match job {
             Job::LockRecord(_) | Job::LockAll => WorkEvent::Locked,
             Job::Commit { .. } if self.hold_commits => return self.commits.push((node, work)),

@@ -6,3 +6,4 @@ mod elections;
 mod recoveries;
 mod sim;
 mod tables;
+mod tunables;

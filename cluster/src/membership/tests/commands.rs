@@ -270,6 +270,30 @@ fn a_manager_without_pings_is_restarted() {
 }
 
 #[test]
+fn recd_ping_timeout_and_recd_fail_count_say_when() {
+    let restart = |outputs: &[Output]| {
+        let is_restart = |output: &&Output| matches!(output, Output::RestartManager { .. });
+        outputs.iter().any(|output| is_restart(&output))
+    };
+    let with = |recd_ping_timeout, recd_ping_failcount| {
+        let mut bench = Bench::plain();
+        let tunables = Tunables {
+            recd_ping_timeout,
+            recd_ping_failcount,
+            ..Tunables::default()
+        };
+        bench.input(Input::Tunables(tunables));
+        // they count from the next ping on
+        bench.ask(ME, Request::RecdPing);
+        bench
+    };
+    let mut bench = with(4, 2);
+    assert!(!restart(&bench.wait_among_living(11)));
+    assert!(restart(&bench.wait_among_living(1)));
+    assert!(!restart(&with(0, 0).wait_among_living(2000)), "0 is never");
+}
+
+#[test]
 fn shutdown_once() {
     let mut bench = Bench::running();
     let outputs = bench.ask(ME, Request::Shutdown);
