@@ -152,6 +152,8 @@ impl<'a> Clients<'a> {
         command
             .args(["--seconds", &self.seconds.to_string()])
             .args(words.split_whitespace());
+        // what went wrong fits into a cell, where it went wrong does not
+        command.env("RUST_BACKTRACE", "0");
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -93,14 +93,10 @@ fn version(release: &str) -> &str {
 }
 
 fn file_system(dir: &Path) -> Option<String> {
-    let mut stat = Command::new("stat");
-    let done = stat
-        .args(["-f", "-c", "%T"])
-        .arg(dir)
-        .env("PATH", host::PATH)
-        .output()
-        .ok()?;
-    Some(String::from_utf8(done.stdout).ok()?.trim().to_owned())
+    let mut df = Command::new("df");
+    df.arg("--output=fstype").arg(dir).env("PATH", host::PATH);
+    let text = String::from_utf8(df.output().ok()?.stdout).ok()?;
+    text.lines().nth(1).map(|line| line.trim().to_owned())
 }
 
 fn sync_ms(dir: &Path) -> Result<f64> {

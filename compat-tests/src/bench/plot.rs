@@ -16,7 +16,7 @@ const GROUP: f64 = 44.0;
 /// At and above this a row is as good as it has to be.
 const GOOD_ENOUGH: f64 = 0.8;
 /// What an axis may end with, on either side of 1.
-const EXTENTS: [f64; 5] = [2.0, 5.0, 10.0, 100.0, 1000.0];
+const EXTENTS: [f64; 6] = [2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 const STYLE: &str = "text{font:13px sans-serif;fill:#222}.small{font-size:11px;fill:#555}\
 .head{font-size:16px;font-weight:bold}.group{font-weight:bold}.grid{stroke:#ddd}.one{stroke:#222}\
 .good{stroke:#b45309;stroke-dasharray:4 3}.noise{fill:#cbd5e1}.ours{fill:#2563eb}.less{fill:#c2410c}.spread{stroke:#111;stroke-width:1.5}";
@@ -62,16 +62,23 @@ fn put_group(body: &mut String, group: &[&Comparison], axis: &Axis, top: f64) ->
         ),
     );
     for (value, class) in axis.ticks() {
-        let x = axis.x(value);
+        let (x, above) = (axis.x(value), top + 16.0);
         put(
             body,
             format_args!(
-                "<line class=\"{class}\" x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>\n\
-                 <text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{value}</text>\n",
-                top + 16.0,
-                top + 12.0
+                "<line class=\"{class}\" x1=\"{x:.1}\" y1=\"{above:.1}\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>\n"
             ),
         );
+        // the legend says what the dashed line is
+        if class != "good" {
+            let y = top + 12.0;
+            put(
+                body,
+                format_args!(
+                    "<text class=\"small\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{value}</text>\n"
+                ),
+            );
+        }
     }
     let mut y = top + GROUP / 2.0;
     for row in group {
@@ -145,10 +152,14 @@ struct Axis {
 }
 
 impl Axis {
+    /// Holds all medians that are no more than its longest; a single round may be beyond.
     fn of(rows: &[&Comparison]) -> Self {
-        let spreads = rows.iter().flat_map(|row| [row.ratio, row.noise]).flatten();
-        let far = spreads
-            .map(|spread| spread.max.max(1.0 / spread.min))
+        let medians = rows
+            .iter()
+            .filter_map(|row| Some(row.ratio?.median))
+            .map(|median| median.max(1.0 / median));
+        let far = medians
+            .filter(|far| *far <= EXTENTS[EXTENTS.len() - 1])
             .fold(1.0, f64::max);
         let fits = EXTENTS.into_iter().find(|extent| *extent >= far);
         Self {
