@@ -71,9 +71,19 @@ impl Client {
     /// # Errors
     /// Those of [`Client::call`], and [`Error::Refused`] if the call failed.
     pub async fn migrate(&self, db: DbId, key: &[u8], timeout: Duration) -> Result<()> {
-        let flags = CallFlags::IMMEDIATE_MIGRATION;
+        self.move_here((db, key), CallFlags::IMMEDIATE_MIGRATION, timeout)
+            .await
+    }
+
+    /// A call that does nothing but bring the record, or a copy, here.
+    pub(crate) async fn move_here(
+        &self,
+        record: (DbId, &[u8]),
+        flags: CallFlags,
+        timeout: Duration,
+    ) -> Result<()> {
         let answer = self
-            .call((db, key), (function::NULL, &[]), flags, timeout)
+            .call(record, (function::NULL, &[]), flags, timeout)
             .await?;
         match answer.status {
             0 => Ok(()),

@@ -70,6 +70,30 @@ pub enum Error {
         /// As the daemon says it.
         reason: String,
     },
+    /// The database's file could not be read, locked or written.
+    #[error(transparent)]
+    Tdb(#[from] tdb::Error),
+    /// The kind of the database does not know this operation.
+    #[error("{operation} is not for a database like {name}")]
+    WrongKind {
+        /// The database.
+        name: String,
+        /// What was tried.
+        operation: &'static str,
+    },
+    /// TRANS3_COMMIT was sent, and whether the transaction is done is not known, and will not be known
+    /// by asking this connection: the sequence number tells, once the cluster is well again.
+    #[error(
+        "database {name}: it is not known whether the transaction after sequence number {before} is done: {reason}"
+    )]
+    CommitUnknown {
+        /// The database.
+        name: String,
+        /// Its sequence number before; one more if the transaction is done.
+        before: u64,
+        /// Why there is no answer.
+        reason: String,
+    },
     /// Another client of this node uses the tunnel, or this client does already.
     #[error("tunnel {0} is in use")]
     TunnelInUse(wire::TunnelId),

@@ -1,4 +1,5 @@
-//! A typed, asynchronous client of the daemon's socket: controls, messages, calls and tunnels.
+//! A typed, asynchronous client of the daemon's socket: controls, messages, calls and tunnels;
+//! and the databases: records, global locks, transactions.
 //!
 //! ```text
 //!  Client (clones) ---- Outgoing ==queue==> writing task ----\
@@ -35,6 +36,7 @@ mod connection;
 mod control;
 mod database;
 mod error;
+mod g_lock;
 pub mod link;
 mod message;
 mod pending;
@@ -46,8 +48,11 @@ mod tunnel;
 pub use call::CallAnswer;
 pub use connection::{Client, Limits};
 pub use control::{Answer, RawAnswer};
-pub use database::{DatabaseInfo, DatabaseKind};
+pub use database::{
+    Database, DatabaseInfo, DatabaseKind, LocalRecord, Patience, RecordLock, Transaction,
+};
 pub use error::{Error, Result};
+pub use g_lock::{GLock, GLocks};
 pub use message::{Message, Subscription};
 pub use pending::Pending;
 pub use traverse::{Traverse, TraversedRecord, private_srvid};

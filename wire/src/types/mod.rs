@@ -2,6 +2,7 @@
 
 mod address;
 mod database;
+mod g_lock;
 mod ip;
 mod message;
 mod node;
@@ -14,6 +15,7 @@ pub use database::{
     DbFlags, DbIdFlags, DbMap, DbSeqnum, DbVacuum, KeyData, LMASTER_ANY, PullDb, PullDbExt,
     PushRecord, TransDb, TraverseAll, TraverseAllExt, TraverseStart, TraverseStartExt,
 };
+pub use g_lock::{GLockEntry, GLockList, GLockMode, ServerId};
 pub use ip::{
     AddrInfo, Connection, ConnectionList, Iface, IfaceList, IfaceName, PublicIp, PublicIpInfo,
     PublicIpList, TickleList,

@@ -1,5 +1,5 @@
-//! Attaching databases. The client learns where the tdb file is and how to open it; opening it is
-//! left to the caller, who needs libtdb for that.
+//! Attaching databases: the daemon creates or finds them, and says where the tdb file is and how to
+//! open it.
 
 use std::path::PathBuf;
 use std::time::Duration;

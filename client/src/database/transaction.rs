@@ -1,0 +1,233 @@
+//! Writing to persistent and replicated databases: all changes on all nodes, or none.
+//!
+//! ```text
+//!  begin    global lock "transaction_db_0x........"     (one writer in the cluster)
+//!  fetch    what this transaction wrote, or the local file, which all nodes have
+//!  commit   sequence number + 1; TRANS3_COMMIT with all changes
+//!              0        done
+//!              other    a recovery has been: is the sequence number one more?  yes: done
+//!                                                                             no: once more
+//!  end      unlock
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wire::coding::Decode;
+use wire::control::Trans3Commit;
+use wire::types::{GLockMode, RecBuffer, RecordHeader, SEQNUM_KEY};
+use wire::{Pnn, ReqId};
+
+use super::DatabaseKind;
+use super::open::{Database, Deadline};
+use crate::error::{Error, Result};
+use crate::g_lock::{GLock, GLocks};
+
+/// How long after a refused commit it is tried again, at first and at last: while a recovery lasts, a
+/// C daemon refuses at once.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
+
+/// A transaction under way. Dropping it cancels it.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    db: &'a Database,
+    lock: GLock,
+    mode: GLockMode,
+    /// A deleted record has no value.
+    writes: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Database {
+    /// Begins a transaction, waiting for others. With [`GLockMode::Read`] it can only read, together
+    /// with other readers.
+    ///
+    /// # Errors
+    /// Those of [`GLocks::lock`]; [`Error::WrongKind`] for a volatile database.
+    pub async fn begin<'a>(
+        &'a self,
+        locks: &GLocks,
+        mode: GLockMode,
+        timeout: Duration,
+    ) -> Result<Transaction<'a>> {
+        let replicated = self.kind() != DatabaseKind::Volatile;
+        self.must_be(replicated, "begin")?;
+        let name = format!("transaction_db_{}\0", self.id());
+        let lock = locks
+            .lock(name.as_bytes(), (mode, self.id().0), timeout)
+            .await?;
+        Ok(Transaction {
+            db: self,
+            lock,
+            mode,
+            writes: BTreeMap::new(),
+        })
+    }
+
+    /// How many transactions this node's copy has seen; 0 in a volatile database.
+    ///
+    /// # Errors
+    /// [`Error::Tdb`], [`Error::Protocol`].
+    pub fn sequence_number(&self) -> Result<u64> {
+        let number = self.peek(SEQNUM_KEY, |record| match record.value {
+            // made, and never written
+            [] => Ok(0),
+            value => u64::from_bytes(value),
+        })?;
+        Ok(number.transpose()?.unwrap_or(0))
+    }
+}
+
+impl Transaction<'_> {
+    /// A record's value as this transaction sees it; empty if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Tdb`], [`Error::Protocol`].
+    pub fn fetch(&self, key: &[u8]) -> Result<Vec<u8>> {
+        match self.writes.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => Ok(self.stored(key)?.1),
+        }
+    }
+
+    /// Writes a value at the end of the transaction.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] in a transaction that only reads.
+    pub fn store(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.db.must_be(self.mode == GLockMode::Write, "store")?;
+        self.writes.insert(key.to_vec(), value.to_vec());
+        Ok(())
+    }
+
+    /// Deletes a record at the end of the transaction.
+    ///
+    /// # Errors
+    /// Those of [`store`](Self::store).
+    pub fn delete(&mut self, key: &[u8]) -> Result<()> {
+        self.store(key, &[])
+    }
+
+    /// Ends the transaction without writing anything.
+    ///
+    /// # Errors
+    /// Those of [`GLock::unlock`].
+    pub async fn cancel(self, timeout: Duration) -> Result<()> {
+        self.lock.unlock(timeout).await
+    }
+
+    /// Writes everything on all active nodes.
+    ///
+    /// # Errors
+    /// [`Error::CommitUnknown`] if there is no answer in time or the connection ends; with any other
+    /// error nothing is written.
+    pub async fn commit(self, timeout: Duration) -> Result<()> {
+        let deadline = Deadline::after(timeout);
+        let changes = self.changes()?;
+        if !changes.is_empty() {
+            self.write(changes, deadline).await?;
+        }
+        // what is written is written; a lock that is not given back others find out about
+        let left = deadline.left("g_lock", self.db.node()).unwrap_or(SHORT);
+        if let Err(error) = self.lock.unlock(left).await {
+            tracing::debug!(%error, "a transaction's lock was not released");
+        }
+        Ok(())
+    }
+
+    /// Header and value of the local copy.
+    fn stored(&self, key: &[u8]) -> Result<(RecordHeader, Vec<u8>)> {
+        let stored = self
+            .db
+            .peek(key, |record| (record.header, record.value.to_vec()))?;
+        Ok(stored.unwrap_or((NEW, Vec::new())))
+    }
+
+    /// What differs from the local copy, with the headers that the records are to have.
+    fn changes(&self) -> Result<RecBuffer> {
+        let mut changes = RecBuffer::new(self.db.id());
+        for (key, value) in &self.writes {
+            let (header, old) = self.stored(key)?;
+            if old != *value {
+                self.push(&mut changes, header, (key, value));
+            }
+        }
+        Ok(changes)
+    }
+
+    fn push(&self, changes: &mut RecBuffer, old: RecordHeader, (key, value): (&[u8], &[u8])) {
+        let header = RecordHeader {
+            rsn: old.rsn.wrapping_add(1),
+            dmaster: self.db.node(),
+            ..old
+        };
+        changes.push(ReqId(0), Some(header), key, value);
+    }
+
+    async fn write(&self, mut changes: RecBuffer, deadline: Deadline) -> Result<()> {
+        let before = self.db.sequence_number()?;
+        let after = before.wrapping_add(1);
+        let number = after.to_ne_bytes();
+        let (header, _) = self.stored(SEQNUM_KEY)?;
+        self.push(&mut changes, header, (SEQNUM_KEY, &number));
+        let mut pause = PAUSES.0;
+        loop {
+            let Err(refused) = self.send(&changes, before, deadline).await? else {
+                return Ok(());
+            };
+            // smbd and upstream's clients take a refusal as the end of a recovery
+            match self.db.sequence_number()? {
+                now if now == after => return Ok(()),
+                now if now == before => {}
+                now => return Err(self.unknown(before, format!("it is {now} now"))),
+            }
+            let left = deadline
+                .left("TRANS3_COMMIT", self.db.node())
+                .map_err(|_| self.unknown(before, refused))?;
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Sends the changes; an inner error is the daemon's refusal.
+    async fn send(
+        &self,
+        changes: &RecBuffer,
+        before: u64,
+        deadline: Deadline,
+    ) -> Result<std::result::Result<(), String>> {
+        let node = self.db.node();
+        let left = deadline
+            .left("TRANS3_COMMIT", node)
+            .map_err(|error| self.unknown(before, error.to_string()))?;
+        let client = &self.db.client;
+        match client.control::<Trans3Commit>(node, changes, left).await {
+            Ok(answer) if answer.status == 0 => Ok(Ok(())),
+            Ok(answer) => Ok(Err(format!("status {}", answer.status))),
+            Err(error @ Error::Refused { .. }) => Ok(Err(error.to_string())),
+            Err(error @ (Error::TimedOut { .. } | Error::Disconnected)) => {
+                Err(self.unknown(before, error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unknown(&self, before: u64, reason: String) -> Error {
+        let name = self.db.info().name.clone();
+        Error::CommitUnknown {
+            name,
+            before,
+            reason,
+        }
+    }
+}
+
+/// For unlocking after a commit that took all its time.
+const SHORT: Duration = Duration::from_secs(5);
+
+/// What a record that is not there counts as (`ctdb_ltdb_fetch`, client_db.c, 4.17.12).
+const NEW: RecordHeader = RecordHeader {
+    rsn: 0,
+    dmaster: Pnn::UNKNOWN,
+    reserved: 0,
+    flags: wire::types::RecordFlags::empty(),
+};

@@ -1,0 +1,163 @@
+//! The locks that this client holds or waits for, and who waits behind it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+use wire::types::{GLockEntry, ServerId};
+
+/// The most that wait for one lock; whoever comes later looks again from time to time.
+const LONGEST: usize = 4096;
+
+/// What a waiter is told.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Signal {
+    /// It holds the lock.
+    Granted,
+    /// This one is not, or no longer, a holder.
+    Look(ServerId),
+}
+
+/// By the unique id of the holder or waiter, each of which is this client.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    own: BTreeMap<u64, Own>,
+}
+
+#[derive(Debug, Default)]
+struct Own {
+    behind: Vec<GLockEntry>,
+    signal: Option<Signal>,
+    wake: Rc<Notify>,
+}
+
+impl Own {
+    fn tell(&mut self, signal: Signal) {
+        // being granted outlasts everything else
+        if self.signal != Some(Signal::Granted) {
+            self.signal = Some(signal);
+        }
+        self.wake.notify_one();
+    }
+}
+
+impl Queues {
+    /// A new holder or waiter; false: there is one with this id.
+    pub(super) fn enter(&mut self, unique: u64) -> bool {
+        let free = !self.own.contains_key(&unique);
+        if free {
+            self.own.insert(unique, Own::default());
+        }
+        free
+    }
+
+    /// It is neither any more; those who waited behind it.
+    pub(super) fn leave(&mut self, unique: u64) -> Vec<GLockEntry> {
+        self.own
+            .remove(&unique)
+            .map(|own| own.behind)
+            .unwrap_or_default()
+    }
+
+    /// Somebody waits behind this holder or waiter; false: there is no such one, or too many do.
+    pub(super) fn wait_behind(&mut self, unique: u64, waiter: GLockEntry) -> bool {
+        let Some(own) = self.own.get_mut(&unique) else {
+            return false;
+        };
+        let known = own.behind.iter().any(|other| other.server == waiter.server);
+        if !known && own.behind.len() < LONGEST {
+            own.behind.push(waiter);
+            return true;
+        }
+        known
+    }
+
+    /// A waiter holds the lock now, with these behind it; otherwise they come back.
+    pub(super) fn grant(
+        &mut self,
+        unique: u64,
+        mut behind: Vec<GLockEntry>,
+    ) -> Result<(), Vec<GLockEntry>> {
+        let Some(own) = self.own.get_mut(&unique) else {
+            return Err(behind);
+        };
+        // they asked before those who found this waiter in the record already
+        behind.append(&mut own.behind);
+        own.behind = behind;
+        own.tell(Signal::Granted);
+        Ok(())
+    }
+
+    /// A waiter is to look again.
+    pub(super) fn look(&mut self, unique: u64, gone: ServerId) {
+        if let Some(own) = self.own.get_mut(&unique) {
+            own.tell(Signal::Look(gone));
+        }
+    }
+
+    /// What a waiter was told, once; or what wakes it.
+    pub(super) fn signal(&mut self, unique: u64) -> Result<Signal, Rc<Notify>> {
+        let own = self.own.entry(unique).or_default();
+        own.signal.take().ok_or_else(|| own.wake.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::Pnn;
+    use wire::types::GLockMode;
+
+    use super::*;
+
+    fn server(unique: u64) -> ServerId {
+        ServerId {
+            pid: 1,
+            task: 0,
+            vnn: Pnn(0),
+            unique,
+        }
+    }
+
+    fn waiter(unique: u64) -> GLockEntry {
+        let server = server(unique);
+        GLockEntry {
+            mode: GLockMode::Write,
+            server,
+        }
+    }
+
+    #[test]
+    fn those_behind_go_along_in_their_order() {
+        let mut queues = Queues::default();
+        assert!(queues.enter(1) && !queues.enter(1));
+        assert!(queues.wait_behind(1, waiter(30)));
+        assert!(queues.wait_behind(1, waiter(30)), "once is enough");
+        assert_eq!(queues.grant(1, vec![waiter(10), waiter(20)]), Ok(()));
+        let behind = [waiter(10), waiter(20), waiter(30)];
+        assert_eq!(queues.leave(1), behind);
+        assert!(!queues.wait_behind(1, waiter(40)), "it is gone");
+        assert_eq!(queues.grant(1, behind.to_vec()), Err(behind.to_vec()));
+    }
+
+    #[test]
+    fn a_grant_is_not_forgotten() {
+        let mut queues = Queues::default();
+        queues.enter(1);
+        assert!(queues.signal(1).is_err());
+        queues.look(1, server(9));
+        queues.grant(1, Vec::new()).unwrap();
+        queues.look(1, server(9));
+        assert_eq!(queues.signal(1).unwrap(), Signal::Granted);
+        assert!(queues.signal(1).is_err());
+        queues.look(1, server(9));
+        assert_eq!(queues.signal(1).unwrap(), Signal::Look(server(9)));
+    }
+
+    #[test]
+    fn a_queue_is_bounded() {
+        let mut queues = Queues::default();
+        queues.enter(1);
+        assert!((0..LONGEST as u64).all(|unique| queues.wait_behind(1, waiter(unique))));
+        assert!(!queues.wait_behind(1, waiter(u64::MAX)));
+    }
+}
