@@ -15,6 +15,7 @@
 //! [`Client::open_database`]: crate::Client::open_database
 
 mod attach;
+mod claims;
 mod open;
 mod read;
 mod transaction;

@@ -10,13 +10,14 @@ use tdb::{Flags, OpenOptions, Tdb};
 use wire::types::DbFlags;
 use wire::{DbId, Pnn};
 
+use super::claims::Claims;
 use super::{DatabaseInfo, DatabaseKind};
 use crate::connection::Client;
 use crate::error::{Error, Result};
 
 thread_local! {
     /// What this thread has open.
-    static OPEN: RefCell<BTreeMap<PathBuf, Weak<Tdb>>> = const { RefCell::new(BTreeMap::new()) };
+    static OPEN: RefCell<BTreeMap<PathBuf, Weak<File>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// How a chain lock is waited for that another process holds.
@@ -31,12 +32,19 @@ pub enum Patience {
     Try,
 }
 
+/// What all users of one file share.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) tdb: Tdb,
+    pub(super) claims: Claims,
+}
+
 /// An open database. Clones share it. Dropping the last one closes it, which the daemon's start waits
 /// for: a program that has lost its daemon should drop its volatile databases at once.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(super) client: Client,
-    pub(super) tdb: Rc<Tdb>,
+    pub(super) file: Rc<File>,
     info: Rc<DatabaseInfo>,
     patience: Patience,
 }
@@ -54,21 +62,21 @@ impl Client {
         timeout: Duration,
     ) -> Result<Database> {
         let info = self.attach(name, flags, timeout).await?;
-        let tdb = open(&info.path, info.open_flags)?;
+        let file = open(&info.path, info.open_flags)?;
         Ok(Database {
             client: self.clone(),
-            tdb,
+            file,
             info: Rc::new(info),
             patience: Patience::default(),
         })
     }
 }
 
-fn open(path: &Path, flags: i32) -> Result<Rc<Tdb>> {
+fn open(path: &Path, flags: i32) -> Result<Rc<File>> {
     OPEN.with_borrow_mut(|open| {
-        open.retain(|_, tdb| tdb.strong_count() > 0);
-        if let Some(tdb) = open.get(path).and_then(Weak::upgrade) {
-            return Ok(tdb);
+        open.retain(|_, file| file.strong_count() > 0);
+        if let Some(file) = open.get(path).and_then(Weak::upgrade) {
+            return Ok(file);
         }
         let options = OpenOptions {
             flags: Flags::from_bits_retain(flags.cast_unsigned()),
@@ -76,9 +84,12 @@ fn open(path: &Path, flags: i32) -> Result<Rc<Tdb>> {
             create: false,
             ..OpenOptions::default()
         };
-        let tdb = Rc::new(Tdb::open(path, &options)?);
-        open.insert(path.to_owned(), Rc::downgrade(&tdb));
-        Ok(tdb)
+        let file = Rc::new(File {
+            tdb: Tdb::open(path, &options)?,
+            claims: Claims::default(),
+        });
+        open.insert(path.to_owned(), Rc::downgrade(&file));
+        Ok(file)
     })
 }
 
@@ -131,10 +142,10 @@ impl Database {
     /// Locks a record's chain.
     pub(super) async fn lock_chain(&self, key: &[u8], deadline: Deadline) -> Result<()> {
         if self.patience == Patience::Block {
-            return Ok(self.tdb.lock_chain(key)?);
+            return Ok(self.file.tdb.lock_chain(key)?);
         }
         let mut pause = SHORTEST_PAUSE;
-        while !self.tdb.try_lock_chain(key)? {
+        while !self.file.tdb.try_lock_chain(key)? {
             let left = deadline.left("chain lock", self.node())?;
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

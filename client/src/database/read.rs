@@ -47,7 +47,7 @@ impl Database {
             let (header, value) = RecordHeader::split(stored)?;
             Ok(parser(LocalRecord { header, value }))
         };
-        self.tdb.parse(key, parse)?.transpose()
+        self.file.tdb.parse(key, parse)?.transpose()
     }
 
     /// The record's value; empty if it has none. If this node does not have it, the daemon fetches it
@@ -108,15 +108,16 @@ impl Database {
         mut visitor: impl FnMut(&[u8], LocalRecord<'_>) -> ControlFlow<()>,
     ) -> Result<usize> {
         let mut damaged = None;
-        let shown = self
-            .tdb
-            .traverse_read(|key, stored| match RecordHeader::split(stored) {
-                Ok((header, value)) => visitor(key, LocalRecord { header, value }),
-                Err(error) => {
-                    damaged = Some(error);
-                    ControlFlow::Break(())
-                }
-            })?;
+        let shown =
+            self.file
+                .tdb
+                .traverse_read(|key, stored| match RecordHeader::split(stored) {
+                    Ok((header, value)) => visitor(key, LocalRecord { header, value }),
+                    Err(error) => {
+                        damaged = Some(error);
+                        ControlFlow::Break(())
+                    }
+                })?;
         damaged.map_or(Ok(shown), |error| Err(error.into()))
     }
 }

@@ -19,6 +19,7 @@ use wire::control::ScheduleForDeletion;
 use wire::packet::CallFlags;
 use wire::types::{KeyData, RECORD_HEADER_SIZE, RecordHeader};
 
+use super::claims::{Claim, claim};
 use super::open::{Database, Deadline};
 use super::{DatabaseKind, read};
 use crate::error::Result;
@@ -27,10 +28,18 @@ use crate::error::Result;
 /// is, the daemon cannot touch the record, and other clients of the node wait: keep it short.
 #[derive(Debug)]
 pub struct RecordLock<'a> {
-    db: &'a Database,
-    key: &'a [u8],
+    chain: ChainLock<'a>,
+    /// Given back after the lock.
+    _claim: Claim<'a>,
     header: RecordHeader,
     stored: Vec<u8>,
+}
+
+/// The lock of the record's chain.
+#[derive(Debug)]
+struct ChainLock<'a> {
+    db: &'a Database,
+    key: &'a [u8],
 }
 
 impl Database {
@@ -48,19 +57,19 @@ impl Database {
         let volatile = self.kind() == DatabaseKind::Volatile;
         self.must_be(volatile, "lock_record")?;
         let deadline = Deadline::after(timeout);
+        let claim = claim(&self.file.claims, key, deadline, self.node()).await?;
         loop {
             self.lock_chain(key, deadline).await?;
-            // from here on the lock is given back by dropping this
-            let mut lock = RecordLock {
-                db: self,
-                key,
-                header: RecordHeader::default(),
-                stored: Vec::new(),
-            };
-            if lock.look()? {
-                return Ok(lock);
+            let chain = ChainLock { db: self, key };
+            if let Some((header, stored)) = chain.look()? {
+                return Ok(RecordLock {
+                    chain,
+                    _claim: claim,
+                    header,
+                    stored,
+                });
             }
-            drop(lock);
+            drop(chain);
             let left = deadline.left("lock_record", self.node())?;
             self.client
                 .move_here((self.id(), key), CallFlags::IMMEDIATE_MIGRATION, left)
@@ -69,17 +78,19 @@ impl Database {
     }
 }
 
-impl RecordLock<'_> {
-    /// Reads the record; false: it must be moved here.
-    fn look(&mut self) -> Result<bool> {
-        let Some(stored) = self.db.tdb.fetch(self.key)? else {
-            return Ok(false);
+impl ChainLock<'_> {
+    /// The record, if it can be written here.
+    fn look(&self) -> Result<Option<(RecordHeader, Vec<u8>)>> {
+        let Some(stored) = self.db.file.tdb.fetch(self.key)? else {
+            return Ok(None);
         };
-        (self.header, _) = RecordHeader::split(&stored)?;
-        self.stored = stored;
-        Ok(read::is_writable(&self.header, self.db.node()))
+        let (header, _) = RecordHeader::split(&stored)?;
+        let writable = read::is_writable(&header, self.db.node());
+        Ok(writable.then_some((header, stored)))
     }
+}
 
+impl RecordLock<'_> {
     /// Its header. What clients write leaves it as it is (`db_ctdb_ltdb_store`, dbwrap_ctdb.c, 4.17.12).
     #[must_use]
     pub const fn header(&self) -> &RecordHeader {
@@ -100,10 +111,8 @@ impl RecordLock<'_> {
         self.stored.clear();
         self.header.encode(&mut self.stored);
         self.stored.extend_from_slice(value);
-        Ok(self
-            .db
-            .tdb
-            .store(self.key, &self.stored, StoreMode::Replace)?)
+        let ChainLock { db, key } = self.chain;
+        Ok(db.file.tdb.store(key, &self.stored, StoreMode::Replace)?)
     }
 
     /// Deletes the record: it stays, without a value, until vacuuming has removed it on all nodes,
@@ -114,20 +123,20 @@ impl RecordLock<'_> {
     /// by vacuuming later.
     pub fn delete(&mut self) -> Result<()> {
         self.store(&[])?;
+        let ChainLock { db, key } = self.chain;
         let request = KeyData {
-            db: self.db.id(),
+            db: db.id(),
             header: self.header,
-            key: self.key.to_vec(),
+            key: key.to_vec(),
         };
-        self.db
-            .client
-            .notify_control::<ScheduleForDeletion>(self.db.node(), Srvid(0), &request)
+        db.client
+            .notify_control::<ScheduleForDeletion>(db.node(), Srvid(0), &request)
     }
 }
 
-impl Drop for RecordLock<'_> {
+impl Drop for ChainLock<'_> {
     fn drop(&mut self) {
         // it was locked, so this does not fail
-        let _ = self.db.tdb.unlock_chain(self.key);
+        let _ = self.db.file.tdb.unlock_chain(self.key);
     }
 }
