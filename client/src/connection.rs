@@ -166,6 +166,16 @@ impl Client {
         self.pnn
     }
 
+    /// Returns when the daemon has taken everything that was sent before: for the end of a program, with
+    /// which what is still queued is lost.
+    ///
+    /// # Errors
+    /// Those of [`Client::control`].
+    pub async fn flush(&self, timeout: Duration) -> Result<()> {
+        let answer = self.control::<GetPnn>(Pnn::CURRENT, &(), timeout).await;
+        answer.map(drop)
+    }
+
     /// Whether the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -18,6 +18,8 @@ use anyhow::{Result, bail};
 use client::{Client, Message, Pnn, Srvid, Subscription};
 use tokio::sync::watch;
 
+use super::LIMIT;
+
 /// In the range of test programs, where upstream's use the numbers 1 and 2.
 const ADDRESS: Srvid = Srvid(Srvid::TEST_RANGE.0 | 0x6c6f_6164);
 /// A question that a node could not be asked, since it was not connected, is put again.
@@ -104,6 +106,8 @@ impl Meeting {
             let absent = (0..self.participants).filter(|node| !known.contains_key(&(round, *node)));
             bail!("not heard of nodes {:?}", absent.collect::<Vec<_>>());
         };
+        // the others need this node's word even if it ends now
+        self.client.flush(LIMIT).await?;
         all
     }
 

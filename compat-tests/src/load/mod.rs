@@ -9,18 +9,21 @@
 
 mod controls;
 mod meeting;
+mod records;
 mod recovery;
 mod rings;
 mod run;
 mod summary;
+mod transactions;
 mod traverse;
+mod write;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use wire::types::DbFlags;
+use wire::types::{DbFlags, GLockMode};
 
 pub use summary::Summary;
 
@@ -28,6 +31,9 @@ use run::Run;
 
 /// The longest that one control or call may take. Longer than the daemons' own time-outs.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How all locks are taken here.
+const WRITE: GLockMode = GLockMode::Write;
 
 /// Work for one node's ctdbd, and how fast it was done.
 ///
@@ -42,9 +48,10 @@ pub struct Options {
     /// The workload runs on nodes 0 to N-1 at the same time, which meet first.
     #[arg(long, global = true, default_value_t = 1, value_name = "N")]
     participants: u32,
-    /// How long, for workloads without an end of their own.
-    #[arg(long, global = true, default_value = "5", value_name = "S", value_parser = seconds)]
-    seconds: Duration,
+    /// How long, for workloads without an end of their own: 5, but for `write`, which goes on until
+    /// SIGTERM.
+    #[arg(long, global = true, value_name = "S", value_parser = seconds)]
+    seconds: Option<Duration>,
     #[command(subcommand)]
     workload: Workload,
 }
@@ -56,6 +63,26 @@ enum Workload {
     MessageRing,
     /// The same through a tunnel.
     TunnelRing,
+    /// A record from node to node: each locks it, writes it, and tells the next.
+    FetchRing {
+        /// The size of its value.
+        #[arg(long, default_value_t = 100, value_name = "B")]
+        size: usize,
+    },
+    /// One record, counted in by all nodes as fast as they can. It is an error if an increment is
+    /// missing at the end.
+    ContendedFetch,
+    /// One global lock, locked and unlocked by all nodes.
+    GLock,
+    /// Two counters incremented in one transaction, one of this node and one of all. It is an error if
+    /// an increment is missing at the end.
+    Transaction {
+        /// The kind of the database.
+        #[arg(long, value_enum)]
+        model: Model,
+    },
+    /// Records made on this node; on each node others.
+    Fill(Fill),
     /// Round trips with the local daemon, of a control that costs it nearly nothing.
     Packets {
         /// How many.
@@ -70,6 +97,38 @@ enum Workload {
     Recover,
     /// All records of a database, from all nodes.
     Traverse(Database),
+    /// Counters of records incremented, for tests in which daemons die. See [`write`].
+    Write(Write),
+    /// Every key of a database and its counter, a line each, as the cluster has them.
+    Dump(Database),
+}
+
+/// What is written, and what is noted of it.
+#[derive(Clone, Debug, Args)]
+struct Write {
+    /// The kind of the database, which is `load_write_MODEL.tdb`.
+    #[arg(long, value_enum)]
+    model: Model,
+    /// A line is appended for every write: `NANOSECONDS MODEL KEY COUNTER` when it is acknowledged,
+    /// with `unknown` at the end if it may or may not have been done.
+    #[arg(long, value_name = "FILE")]
+    journal: PathBuf,
+    /// How many keys, of each sort.
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keys: u32,
+}
+
+/// Which records are made.
+#[derive(Clone, Debug, Args)]
+struct Fill {
+    #[command(flatten)]
+    database: Database,
+    /// How many.
+    #[arg(long, value_name = "N")]
+    records: u64,
+    /// The size of each value.
+    #[arg(long, value_name = "B")]
+    size: usize,
 }
 
 /// Which databases are made.
@@ -84,7 +143,7 @@ struct Attach {
 }
 
 /// Which database.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Database {
     /// Its name, as it is attached by.
     #[arg(long = "database", value_name = "NAME")]
@@ -103,6 +162,14 @@ enum Model {
 }
 
 impl Model {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Volatile => "volatile",
+            Self::Persistent => "persistent",
+            Self::Replicated => "replicated",
+        }
+    }
+
     const fn flags(self) -> DbFlags {
         match self {
             Self::Volatile => DbFlags::empty(),
@@ -117,11 +184,18 @@ impl Workload {
         match self {
             Self::MessageRing => "message-ring",
             Self::TunnelRing => "tunnel-ring",
+            Self::FetchRing { .. } => "fetch-ring",
+            Self::ContendedFetch => "contended-fetch",
+            Self::GLock => "g-lock",
+            Self::Transaction { .. } => "transaction",
+            Self::Fill(_) => "fill",
             Self::Packets { .. } => "packets",
             Self::Idle => "idle",
             Self::Attach(_) => "attach",
             Self::Recover => "recover",
             Self::Traverse(_) => "traverse",
+            Self::Write(_) => "write",
+            Self::Dump(_) => "dump",
         }
     }
 }
@@ -133,16 +207,27 @@ impl Workload {
 /// not what is there afterwards.
 pub async fn run(options: &Options) -> Result<Summary> {
     ensure!(options.participants > 0, "--participants 0");
-    let mut run = Run::open(options).await?;
+    if let Workload::Write(write) = &options.workload {
+        return write::run(options, write).await;
+    }
+    let mut run = Run::start(options).await?;
     let measured = match &options.workload {
         Workload::MessageRing => rings::messages(&mut run).await?,
         Workload::TunnelRing => rings::tunnels(&mut run).await?,
+        Workload::FetchRing { size } => records::fetch_ring(&mut run, *size).await?,
+        Workload::ContendedFetch => records::contended_fetch(&mut run).await?,
+        Workload::GLock => transactions::g_lock(&mut run).await?,
+        Workload::Transaction { model } => transactions::transactions(&mut run, *model).await?,
+        Workload::Fill(fill) => records::fill(&mut run, fill).await?,
         Workload::Packets { count } => controls::packets(&mut run, *count).await?,
         Workload::Idle => controls::idle(&mut run).await?,
         Workload::Attach(attach) => controls::attach(&mut run, attach).await?,
         Workload::Recover => recovery::recover(&mut run).await?,
         Workload::Traverse(database) => traverse::count(&mut run, database).await?,
+        Workload::Dump(database) => traverse::dump(&mut run, database).await?,
+        Workload::Write(_) => unreachable!("has no run"),
     };
+    run.client.flush(LIMIT).await?;
     let node = (run.node(), options.participants);
     Ok(measured.summary(options.workload.name(), node))
 }
@@ -163,7 +248,7 @@ mod tests {
         let after = parse("ctdb-load idle --participants 3 --seconds 0.5").unwrap();
         for options in [before, after] {
             assert_eq!(options.participants, 3);
-            assert_eq!(options.seconds, Duration::from_millis(500));
+            assert_eq!(options.seconds, Some(Duration::from_millis(500)));
             assert_eq!(options.workload.name(), "idle");
         }
         assert!(parse("ctdb-load --seconds -1 idle").is_err());

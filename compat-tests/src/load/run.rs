@@ -1,15 +1,20 @@
 //! What every workload starts from: a connection, the others, and an end.
 
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use client::{Client, DatabaseInfo};
+use client::{Client, Database, DatabaseInfo, GLocks};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::meeting::Meeting;
 use super::{LIMIT, Model, Options};
+
+/// How long a workload runs.
+const SECONDS: Duration = Duration::from_secs(5);
+/// How long after its own end a node waits for the others' ends.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// A run of a workload.
 pub(super) struct Run {
@@ -18,11 +23,12 @@ pub(super) struct Run {
     pub(super) stop: Stop,
     meeting: Meeting,
     seconds: Duration,
+    id: u64,
 }
 
 impl Run {
     /// Connects, and listens for the others.
-    pub(super) async fn open(options: &Options) -> Result<Self> {
+    pub(super) async fn start(options: &Options) -> Result<Self> {
         let stop = Stop::on_signal()?;
         let client = Client::connect(&options.socket).await?;
         let participants = options.participants;
@@ -38,7 +44,8 @@ impl Run {
             participants,
             stop,
             meeting,
-            seconds: options.seconds,
+            seconds: options.seconds.unwrap_or(SECONDS),
+            id: 0,
         })
     }
 
@@ -54,10 +61,35 @@ impl Run {
 
     /// Waits for all others to be here too; the time begins now.
     pub(super) async fn meet(&mut self) -> Result<()> {
-        let met = self.meeting.exchange(0, Duration::from_secs(30));
-        met.await.context("the other participants")?;
+        let mine = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
+        let met = self.meeting.exchange(mine, GRACE).await;
+        let all = met.context("the other participants")?;
+        self.id = all.into_iter().fold(0, u64::wrapping_add);
         self.stop.begin(self.seconds);
         Ok(())
+    }
+
+    /// A number of this run, the same on all nodes, once they have met.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Waits until all are at their end; what they did together.
+    pub(super) async fn sum(&mut self, mine: u64) -> Result<u64> {
+        let all = self.meeting.exchange(mine, self.seconds + GRACE).await;
+        let all = all.context("the other participants, at the end")?;
+        Ok(all.into_iter().fold(0, u64::wrapping_add))
+    }
+
+    /// Opens a database.
+    pub(super) async fn open(&self, name: &str, model: Model) -> Result<Database> {
+        let opened = self.client.open_database(name, model.flags(), LIMIT);
+        opened.await.with_context(|| format!("open {name}"))
+    }
+
+    /// The global locks.
+    pub(super) async fn locks(&self) -> Result<GLocks> {
+        Ok(GLocks::open(&self.client, LIMIT).await?)
     }
 
     /// Attaches a database.
@@ -78,7 +110,7 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    fn on_signal() -> Result<Self> {
+    pub(super) fn on_signal() -> Result<Self> {
         let (sender, wanted) = watch::channel(false);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -95,8 +127,13 @@ impl Stop {
         Ok(Self { wanted, end: None })
     }
 
-    fn begin(&mut self, seconds: Duration) {
+    pub(super) fn begin(&mut self, seconds: Duration) {
         self.end = Instant::now().checked_add(seconds);
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_wanted() || self.end.is_some_and(|end| Instant::now() >= end)
     }
 
     /// Whether somebody wants it to end, however much time is left.

@@ -62,6 +62,31 @@ impl Meter {
         self.longest = self.longest.max(nanoseconds);
     }
 
+    /// One operation has failed.
+    pub(super) fn failed(&mut self) {
+        self.failures += 1;
+    }
+
+    /// So many have been done, together, in this time.
+    pub(super) fn batch(&mut self, count: u64, took: Duration) {
+        self.done(took);
+        self.operations += count - 1;
+    }
+
+    /// What several meters measured, since the first of them.
+    pub(super) fn all(meters: Vec<Self>) -> Self {
+        let add = |mut all: Self, one: Self| {
+            all.started = all.started.min(one.started);
+            all.operations += one.operations;
+            all.failures += one.failures;
+            all.longest = all.longest.max(one.longest);
+            let counts = all.counts.iter_mut().zip(one.counts);
+            counts.for_each(|(all, one)| *all += one);
+            all
+        };
+        meters.into_iter().reduce(add).unwrap_or_else(Self::start)
+    }
+
     /// So many items have been done by one operation.
     pub(super) fn items(&mut self, count: u64) {
         self.operations += count;
@@ -103,6 +128,11 @@ pub(super) struct Measured {
 }
 
 impl Measured {
+    /// How many operations were done.
+    pub(super) fn operations(&self) -> u64 {
+        self.meter.operations
+    }
+
     pub(super) fn summary(
         &self,
         workload: &'static str,

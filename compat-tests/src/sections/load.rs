@@ -17,18 +17,43 @@ enum On {
     First,
 }
 
-const WORKLOADS: [(On, &str); 7] = [
+const WORKLOADS: &[(On, &str)] = &[
     (On::All, "message-ring"),
     (On::All, "tunnel-ring"),
+    (On::All, "fetch-ring"),
+    (On::All, "contended-fetch"),
+    (On::First, "contended-fetch"),
+    (On::All, "g-lock"),
+    (On::First, "g-lock"),
+    (On::All, "transaction --model persistent"),
+    (On::First, "transaction --model persistent"),
+    (On::All, "transaction --model replicated"),
     (On::All, "packets --count 1000"),
     (On::All, "attach --count 5"),
-    (On::First, "traverse --database g_lock.tdb"),
+    (
+        On::All,
+        "fill --database load_fill.tdb --records 1000 --size 100",
+    ),
+    (On::First, "traverse --database load_fill.tdb"),
+    (
+        On::All,
+        "write --model volatile --journal /var/log/ctdb/journal",
+    ),
+    (On::First, "dump --database load_write_volatile.tdb"),
+    (
+        On::All,
+        "write --model persistent --journal /var/log/ctdb/journal",
+    ),
+    (
+        On::First,
+        "dump --database load_write_persistent.tdb --model persistent",
+    ),
     (On::First, "recover"),
     (On::All, "idle"),
 ];
 
 pub(super) fn run(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
-    for (on, words) in WORKLOADS {
+    for &(on, words) in WORKLOADS {
         report.check(&format!("ctdb-load {words}"), || work(cluster, on, words));
     }
     Ok(())
