@@ -249,7 +249,7 @@ impl Setup {
             listener,
             nodes,
             nodes_source: self.nodes_source,
-            cluster_lock: self.config.cluster.lock().cloned(),
+            cluster: self.config.cluster,
             paths: self.paths,
             port,
             tunables: self.tunables,

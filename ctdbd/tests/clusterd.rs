@@ -31,14 +31,13 @@ impl Rig {
         let base = tempfile::tempdir().unwrap();
         let socket = base.path().join("socket");
         let log = base.path().join("log");
-        let config = format!("[logging]\n\tlocation = file:{}\n", log.display());
-        std::fs::write(base.path().join("ctdb.conf"), config).unwrap();
         let listener = UnixListener::bind(&socket).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_ctdb-clusterd"))
             .args(["--pnn", "5", "--socket"])
             .arg(&socket)
             .env("CTDB_TEST_MODE", "yes")
             .env("CTDB_BASE", base.path())
+            .env("CTDB_LOGGING", format!("file:{}", log.display()))
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

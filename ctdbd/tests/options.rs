@@ -174,6 +174,34 @@ async fn setdebug_reaches_ctdbd_and_its_cluster_manager() {
 }
 
 #[tokio::test]
+async fn a_mistake_in_ctdb_conf_waits_for_the_next_start_of_ctdbd() {
+    let node = Node::new("[cluster]\ncluster lock = BASE/lock\n");
+    let json = |command: &mut std::process::Command| {
+        command.env("CTDB_LOG_FORMAT", "json");
+    };
+    let _daemon = node.start(json).await;
+    let managers = || {
+        let objects = objects(&node.log());
+        let starting = |object: &&serde_json::Value| {
+            object["program"] == "ctdb-clusterd" && object["message"] == "cluster manager starting"
+        };
+        let pids = objects
+            .iter()
+            .filter(starting)
+            .map(|object| object["pid"].as_i64());
+        pids.flatten().collect::<Vec<_>>()
+    };
+    let first = eventually("a manager", || async { managers().first().copied() }).await;
+    node.write(
+        "ctdb.conf",
+        "[cluster]\ncluster lock = BASE/other\nleader timeout = 0\n",
+    );
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(first).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    eventually("another one", || async { managers().get(1).copied() }).await;
+}
+
+#[tokio::test]
 async fn max_queue_drop_msg_cuts_off_who_does_not_read() {
     let node = Node::new("");
     let daemon = node.start(|_| {}).await;

@@ -1,5 +1,5 @@
 //! `ctdb-clusterd`: elects, recovers and bans on behalf of one node. Started by ctdbd as
-//! `ctdb-clusterd --pnn N [--socket PATH]`; everything else is in ctdb.conf.
+//! `ctdb-clusterd --pnn N [--socket PATH] [--cluster-lock LOCK] [--leader-timeout SECONDS] [--no-leader]`.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use client::link::{self, Incoming, Outgoing};
-use config::{Config, Paths};
+use config::Paths;
 use ctdbd::clusterd::{Args, End, Shell};
 use ctdbd::logging::{self, LogSettings};
 
@@ -31,13 +31,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let args = Args::parse(std::env::args_os().skip(1))
-        .with_context(|| format!("usage: {PROGRAM} --pnn N [--socket PATH]"))?;
+        .with_context(|| format!("usage: {PROGRAM} --pnn N [--socket PATH] [OPTION...]"))?;
     let paths = Paths::from_process()?;
-    let file = paths.config_file();
-    // what is wrong with the file has been said by ctdbd
-    let (config, _) = Config::load(&file)?;
-    let variable = |name: &str| std::env::var(name).ok();
-    let settings = LogSettings::new(&config.logging, None, variable)?.or_handed_down(variable);
+    let settings = LogSettings::default().or_handed_down(|name| std::env::var(name).ok());
     let log = logging::init(settings, &paths, PROGRAM)?;
     log.set_node(args.pnn);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -48,7 +44,7 @@ fn run() -> Result<()> {
         let (outgoing, incoming) = connect(&socket).await?;
         tracing::info!(pnn = args.pnn.0, "cluster manager starting");
         let seed = sys::random_u64().context("no random numbers")?;
-        let shell = Shell::new(args.pnn, (&config, &paths), outgoing, log, seed);
+        let shell = Shell::new(args, &paths, outgoing, log, seed);
         anyhow::Ok(shell.run(incoming).await)
     })?;
     match end {

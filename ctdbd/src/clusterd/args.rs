@@ -1,17 +1,28 @@
-//! The command line, as ctdbd writes it.
+//! The command line, as ctdbd writes it: all that ctdb.conf says to the cluster manager. The file itself is read once, by
+//! ctdbd; a manager that is started again later must not find another cluster lock there, or a mistake.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use std::time::Duration;
+
+use config::ClusterLock;
+use config::conf::Cluster;
 use wire::Pnn;
 
-/// What ctdbd tells its cluster daemon. The rest is in ctdb.conf.
+/// What ctdbd tells its cluster daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Args {
     /// This node.
     pub pnn: Pnn,
     /// ctdbd's socket, if it is not in its usual place.
     pub socket: Option<PathBuf>,
+    /// `cluster lock`, if there is one.
+    pub cluster_lock: Option<ClusterLock>,
+    /// `leader timeout`.
+    pub leader_timeout: Duration,
+    /// `leader capability`.
+    pub leader_capability: bool,
 }
 
 /// A command line that ctdbd did not write.
@@ -36,6 +47,12 @@ impl Args {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, ArgsError> {
         let mut args = args.into_iter();
         let (mut pnn, mut socket) = (None, None);
+        let Cluster {
+            mut cluster_lock,
+            mut leader_timeout,
+            mut leader_capability,
+            ..
+        } = Cluster::default();
         while let Some(arg) = args.next() {
             match arg.to_str() {
                 Some("--pnn") => {
@@ -46,13 +63,44 @@ impl Args {
                     let path = args.next().ok_or(ArgsError::Value("--socket"))?;
                     socket = Some(PathBuf::from(path));
                 }
+                Some("--cluster-lock") => {
+                    let lock = args.next().and_then(|text| text.to_str()?.parse().ok());
+                    cluster_lock = Some(lock.ok_or(ArgsError::Value("--cluster-lock"))?);
+                }
+                Some("--leader-timeout") => {
+                    let seconds = args.next().and_then(|text| text.to_str()?.parse().ok());
+                    let seconds = seconds.ok_or(ArgsError::Value("--leader-timeout"))?;
+                    leader_timeout = Duration::from_secs(seconds);
+                }
+                Some("--no-leader") => leader_capability = false,
                 _ => return Err(ArgsError::Unknown(arg)),
             }
         }
         Ok(Self {
             pnn: pnn.ok_or(ArgsError::NoPnn)?,
             socket,
+            cluster_lock,
+            leader_timeout,
+            leader_capability,
         })
+    }
+
+    /// The words that [`Args::parse`] reads.
+    #[must_use]
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["--pnn".into(), self.pnn.to_string().into()];
+        let seconds = self.leader_timeout.as_secs().to_string();
+        words.extend(["--leader-timeout".into(), seconds.into()]);
+        if let Some(socket) = &self.socket {
+            words.extend(["--socket".into(), socket.into()]);
+        }
+        if let Some(lock) = &self.cluster_lock {
+            words.extend(["--cluster-lock".into(), lock.text().into()]);
+        }
+        if !self.leader_capability {
+            words.push("--no-leader".into());
+        }
+        words
     }
 }
 
@@ -70,9 +118,24 @@ mod tests {
         let expected = Ok(Args {
             pnn: Pnn(3),
             socket,
+            cluster_lock: None,
+            leader_timeout: Duration::from_secs(5),
+            leader_capability: true,
         });
         assert_eq!(parse(&["--pnn", "3", "--socket", "/s"]), expected);
         assert_eq!(parse(&["--socket", "/s", "--pnn", "3"]), expected);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let args = Args {
+            pnn: Pnn(1),
+            socket: None,
+            cluster_lock: Some("!/bin/lock a".parse().unwrap()),
+            leader_timeout: Duration::from_secs(9),
+            leader_capability: false,
+        };
+        assert_eq!(Args::parse(args.words()), Ok(args));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use cluster::Time;
 use cluster::manager::{
     ControlAnswer, ControlFailure, Input, LockEvent, Manager, Output, Outputs, Settings, Token,
 };
-use config::{Config, LogLevel, Paths};
+use config::{LogLevel, Paths};
 use nix::sys::stat::SFlag;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use wire::control::{Control, GetDebug, Opcode, Request};
 use wire::packet::{Body, ControlFlags, Header, Packet, ReqControl, ReqMessage};
 use wire::{ClientId, Generation, Pnn, ReqId, Srvid};
 
+use super::Args;
 use super::controls::Controls;
 use super::lock::Lock;
 use super::trace::{In, Out};
@@ -72,21 +73,15 @@ pub struct Shell {
 impl Shell {
     /// Starts a manager behind this connection. `seed` is random.
     #[must_use]
-    pub fn new(
-        pnn: Pnn,
-        (config, paths): (&Config, &Paths),
-        outgoing: Outgoing,
-        level: LogHandle,
-        seed: u64,
-    ) -> Self {
-        let lock = config.cluster.lock().cloned();
+    pub fn new(args: Args, paths: &Paths, outgoing: Outgoing, level: LogHandle, seed: u64) -> Self {
+        let (pnn, lock) = (args.pnn, args.cluster_lock);
         let wall_clock = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let settings = Settings {
             cluster_lock: lock.as_ref().map(|lock| lock.text().to_owned()),
-            leader_timeout: config.cluster.leader_timeout,
-            leader_capability: config.cluster.leader_capability,
+            leader_timeout: args.leader_timeout,
+            leader_capability: args.leader_capability,
             wall_clock,
             ..Settings::new(pnn)
         };

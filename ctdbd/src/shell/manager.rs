@@ -6,13 +6,12 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
-use config::Paths;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
-use wire::Pnn;
 
 use super::Handle;
+use crate::clusterd::Args;
 use crate::logging::LogHandle;
 
 /// Between the end of one process and the start of the next.
@@ -22,8 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Manager {
     program: PathBuf,
-    socket: PathBuf,
-    pnn: Pnn,
+    args: Args,
     log: LogHandle,
     end: Rc<Notify>,
     hangup: Rc<Notify>,
@@ -31,12 +29,10 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    pub(super) fn new(pnn: Pnn, paths: &Paths, log: LogHandle) -> Self {
-        let (program, socket) = (paths.helper("ctdb-clusterd"), paths.socket());
+    pub(super) fn new(program: PathBuf, args: Args, log: LogHandle) -> Self {
         Self {
             program,
-            socket,
-            pnn,
+            args,
             log,
             end: Rc::new(Notify::new()),
             hangup: Rc::new(Notify::new()),
@@ -65,12 +61,7 @@ impl Manager {
     fn spawn(&self) -> std::io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
-        command
-            .arg("--pnn")
-            .arg(self.pnn.to_string())
-            .arg("--socket")
-            .arg(&self.socket)
-            .envs(self.log.variables());
+        command.args(self.args.words()).envs(self.log.variables());
         command
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::null())

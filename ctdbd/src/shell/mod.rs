@@ -21,6 +21,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cluster::membership::{LockOutcome, NodeEntry, OwnToken};
+use config::conf::Cluster;
 use config::{ClusterLock, LogLevel, NodesSource, Paths};
 use database::io::{Job as EngineJob, WorkEvent, WorkId};
 use nix::sys::stat::SFlag;
@@ -32,6 +33,7 @@ use wire::tunables::Tunables;
 use wire::types::SockAddr;
 use wire::{ClientId, Pnn, Time};
 
+use crate::clusterd;
 use crate::daemon::{Daemon, Input, Output, ReadFor};
 use crate::lock_helper::{LockHelper, Outcome};
 use crate::logging::LogHandle;
@@ -62,8 +64,8 @@ pub struct Parts {
     pub nodes: Vec<NodeEntry>,
     /// Where the nodes file is.
     pub nodes_source: NodesSource,
-    /// The cluster lock, if there is one.
-    pub cluster_lock: Option<ClusterLock>,
+    /// What ctdb.conf says about the cluster.
+    pub cluster: Cluster,
     /// Folders and helper programs.
     pub paths: Paths,
     /// The port of the nodes.
@@ -134,6 +136,14 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     let socket = tokio::net::UnixListener::from_std(parts.socket)?;
     let listener = tokio::net::TcpListener::from_std(parts.listener)?;
     let own = listener.local_addr()?.ip();
+    let clusterd = parts.paths.helper("ctdb-clusterd");
+    let args = clusterd::Args {
+        pnn: parts.me,
+        socket: Some(parts.paths.socket()),
+        cluster_lock: parts.cluster.lock().cloned(),
+        leader_timeout: parts.cluster.leader_timeout,
+        leader_capability: parts.cluster.leader_capability,
+    };
     let test_mode = parts.paths.test_mode();
     let handle = Rc::new_cyclic(|this| {
         RefCell::new(Shell {
@@ -145,9 +155,9 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             unflushed: Vec::new(),
             later: VecDeque::new(),
             pool,
-            manager: Manager::new(parts.me, &parts.paths, parts.log.clone()),
+            manager: Manager::new(clusterd, args, parts.log.clone()),
             nodes_source: parts.nodes_source,
-            cluster_lock: parts.cluster_lock,
+            cluster_lock: parts.cluster.lock().cloned(),
             paths: parts.paths,
             tunables: Box::new(parts.tunables),
             log: parts.log,
