@@ -135,7 +135,7 @@ pub fn init(settings: LogSettings, paths: &Paths, program: &str) -> io::Result<L
         Some(name) => name.to_string_lossy().into_owned(),
         None => sys::host_name(),
     };
-    let sink = Sink::open(&settings.location, program)?;
+    let sink = Sink::open(&settings.location, program, settings.handed_down)?;
     ON_STDERR.store(settings.location == Location::Stderr, Ordering::Relaxed);
     let program = program.to_owned();
     let (handle, layer) = LogLayer::new(settings, sink, Who { host, program });
@@ -241,7 +241,7 @@ mod tests {
             format,
             ..LogSettings::default()
         };
-        let sink = Sink::open(&settings.location, "ctdbd").unwrap();
+        let sink = Sink::open(&settings.location, "ctdbd", false).unwrap();
         let (host, program) = ("node1".to_owned(), "ctdbd".to_owned());
         let (log, layer) = LogLayer::new(settings, sink, Who { host, program });
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

@@ -64,6 +64,8 @@ pub struct LogSettings {
     pub format: Format,
     /// Which node this is, where that is known from the start.
     pub node: Option<Pnn>,
+    /// They are those of the ctdbd that started this process.
+    pub handed_down: bool,
 }
 
 impl LogSettings {
@@ -86,6 +88,7 @@ impl LogSettings {
             level: logging.level_for_daemon(),
             format,
             node: None,
+            handed_down: false,
         })
     }
 
@@ -94,6 +97,7 @@ impl LogSettings {
     pub fn or_handed_down(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
         if let Some(location) = variable(LOCATION).and_then(|text| text.parse().ok()) {
             self.location = location;
+            self.handed_down = true;
         }
         if let Some(level) = variable(LEVEL).and_then(|text| text.parse().ok()) {
             self.level = level;
@@ -129,6 +133,7 @@ impl Default for LogSettings {
             level: LogLevel::NOTICE,
             format: Format::Text,
             node: None,
+            handed_down: false,
         }
     }
 }
@@ -157,6 +162,7 @@ mod tests {
             level: LogLevel(7),
             format: Format::Json,
             node: Some(Pnn(3)),
+            handed_down: true,
         };
         let variables = parent.variables();
         let find = |name: &str| {

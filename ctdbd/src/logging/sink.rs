@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -20,7 +21,8 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    pub(super) fn open(location: &Location, program: &str) -> io::Result<Self> {
+    /// `follow`: nobody tells this process when the file is moved away, so it looks for itself.
+    pub(super) fn open(location: &Location, program: &str, follow: bool) -> io::Result<Self> {
         let syslog = |method| {
             let connected = Syslog::connect(method, program);
             connected
@@ -29,7 +31,7 @@ impl Sink {
         };
         match location {
             Location::Stderr => Ok(Self::Stderr),
-            Location::File(path) => Ok(Self::File(Arc::new(LogFile::open(path)?))),
+            Location::File(path) => Ok(Self::File(Arc::new(LogFile::open(path, follow)?))),
             Location::Syslog => syslog(Method::Blocking),
             Location::SyslogNonblocking => syslog(Method::Nonblocking),
             Location::SyslogUdp => syslog(Method::Udp),
@@ -79,14 +81,16 @@ fn send(syslog: &Mutex<Syslog>, level: LogLevel, line: &str) {
 pub(super) struct LogFile {
     path: PathBuf,
     file: RwLock<File>,
+    follow: bool,
 }
 
 impl LogFile {
-    fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path, follow: bool) -> io::Result<Self> {
         let file = RwLock::new(open_file(path)?);
         Ok(Self {
             path: path.to_owned(),
             file,
+            follow,
         })
     }
 
@@ -96,7 +100,20 @@ impl LogFile {
         Ok(())
     }
 
+    /// Whether the file that is open is no longer the one of that name.
+    fn has_moved(&self) -> bool {
+        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        match (file.metadata(), self.path.metadata()) {
+            (Ok(open), Ok(named)) => (open.dev(), open.ino()) != (named.dev(), named.ino()),
+            _ => true,
+        }
+    }
+
     fn write_line(&self, line: &str) {
+        if self.follow && self.has_moved() {
+            // where there is no opening it the old one is better than none
+            let _ = self.reopen();
+        }
         let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = (&*file).write_all(format!("{line}\n").as_bytes()) {
             // a full disk must not take the last words with it
@@ -122,9 +139,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_follower_finds_the_new_file_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for (follow, new) in [(true, "second\n"), (false, "")] {
+            let log = LogFile::open(&path, follow).unwrap();
+            log.write_line("first");
+            std::fs::rename(&path, folder.path().join("log.1")).unwrap();
+            log.write_line("second");
+            let found = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(found, new);
+            drop(std::fs::remove_file(&path));
+        }
+    }
+
+    #[test]
     fn a_log_that_cannot_be_opened_is_named() {
         let location = Location::File("/nonexistent/log".into());
-        let error = Sink::open(&location, "ctdbd").unwrap_err();
+        let error = Sink::open(&location, "ctdbd", false).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/log"), "{error}");
     }
 }

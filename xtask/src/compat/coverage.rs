@@ -246,81 +246,297 @@ pub(super) const COMMANDS: &[Line] = &[
     ("dbstatistics", There("")),
 ];
 
-/// Options that have effect, as `section: name`.
+/// Options, as `section: name`. What each does stands in the table of `config`.
 pub(super) const OPTIONS: &[Line] = &[
-    ("logging: location", Tested("config, accept")),
-    ("logging: log level", Tested("config, accept")),
-    ("cluster: node address", Tested("config")),
-    ("cluster: cluster lock", Tested("config, accept")),
-    ("cluster: recovery lock", Tested("config")),
-    ("cluster: nodes list", Tested("config")),
-    ("cluster: leader timeout", Tested("config, accept")),
-    ("cluster: leader capability", Tested("cluster")),
-    ("database: volatile database directory", Tested("ctdbd")),
-    ("database: persistent database directory", Tested("ctdbd")),
-    ("database: state database directory", Tested("ctdbd")),
-    ("database: lock debug script", Tested("ctdbd")),
-    ("database: tdb mutexes", There("")),
+    ("logging: location", Tested("config, ctdbd, accept")),
+    ("logging: log level", Tested("config, ctdbd, accept")),
+    ("cluster: transport", Tested("config, ctdbd")),
+    ("cluster: node address", Tested("config, ctdbd")),
+    ("cluster: cluster lock", Tested("config, ctdbd, accept")),
+    ("cluster: recovery lock", Tested("config, ctdbd")),
+    ("cluster: nodes list", Tested("config, ctdbd")),
+    ("cluster: leader timeout", Tested("config, ctdbd, accept")),
+    ("cluster: leader capability", Tested("cluster, ctdbd")),
+    (
+        "database: volatile database directory",
+        Tested("config, ctdbd"),
+    ),
+    (
+        "database: persistent database directory",
+        Tested("config, ctdbd"),
+    ),
+    (
+        "database: state database directory",
+        Tested("config, ctdbd"),
+    ),
+    ("database: lock debug script", Tested("config, ctdbd")),
+    ("database: tdb mutexes", Tested("ctdbd")),
     ("event: debug script", NotYet(EVENTS)),
     ("failover: disabled", NotYet(ADDRESSES)),
     ("failover: shutdown extra timeout", NotYet(ADDRESSES)),
     ("failover: shutdown failover timeout", NotYet(ADDRESSES)),
     ("legacy: realtime scheduling", Tested("accept")),
-    ("legacy: lmaster capability", Tested("cluster")),
-    ("legacy: start as stopped", There("")),
-    ("legacy: start as disabled", There("")),
+    ("legacy: lmaster capability", Tested("cluster, ctdbd")),
+    ("legacy: start as stopped", Tested("cluster, ctdbd")),
+    ("legacy: start as disabled", Tested("cluster, ctdbd")),
     ("legacy: script log level", NotYet(EVENTS)),
 ];
 
-/// Tunables that have effect.
-pub(super) const TUNABLES: &[Line] = &[
-    ("SeqnumInterval", There("")),
-    ("ControlTimeout", There("")),
-    ("TraverseTimeout", There("")),
-    ("KeepaliveInterval", Tested("accept")),
-    ("KeepaliveLimit", Tested("accept")),
-    ("RecoverTimeout", There("")),
-    ("RecoverInterval", There("")),
-    ("ElectionTimeout", Tested("accept")),
-    ("TakeoverTimeout", Tested("accept")),
-    ("RecoveryGracePeriod", There("")),
-    ("RecoveryBanPeriod", There("")),
-    ("DatabaseHashSize", There("")),
-    ("DatabaseMaxDead", There("")),
-    ("RerecoveryTimeout", Tested("accept")),
-    ("EnableBans", There("")),
-    ("RecdPingTimeout", There("")),
-    ("RecdFailCount", There("")),
-    ("VacuumInterval", There("")),
-    ("MaxQueueDropMsg", There("")),
-    ("AllowUnhealthyDBRead", There("")),
-    ("StatHistoryInterval", There("")),
-    ("DeferredAttachTO", There("")),
-    ("AllowClientDBAttach", Tested("compare: detach is refused")),
-    ("HopcountMakeSticky", Tested("ctdbd")),
-    ("StickyDuration", Tested("ctdbd")),
-    ("StickyPindown", Tested("ctdbd")),
-    ("FetchCollapse", There("")),
-    ("LockProcessesPerDB", There("")),
-    ("RecBufferSizeLimit", There("")),
-    ("AllowMixedVersions", There("")),
-    ("MonitorInterval", NotYet(EVENTS)),
-    ("EventScriptTimeout", NotYet(EVENTS)),
-    ("MonitorTimeoutCount", NotYet(EVENTS)),
-    ("TickleUpdateInterval", NotYet(ADDRESSES)),
-    ("NoIPFailback", NotYet(ADDRESSES)),
-    ("RecoveryDropAllIPs", NotYet(ADDRESSES)),
-    ("NoIPTakeover", NotYet(ADDRESSES)),
-    ("IPAllocAlgorithm", NotYet(ADDRESSES)),
+/// A tunable, what it does, and what is known of it.
+pub(super) type TunableLine = (&'static str, &'static str, Coverage);
+
+/// Tunables that upstream has not retired.
+pub(super) const TUNABLES: &[TunableLine] = &[
+    (
+        "SeqnumInterval",
+        "milliseconds until other nodes hear that a database with a sequence number was written",
+        Tested("ctdbd"),
+    ),
+    (
+        "ControlTimeout",
+        "seconds until a control to another node has failed",
+        Tested("ctdbd"),
+    ),
+    (
+        "TraverseTimeout",
+        "seconds until a traverse ends without the nodes that are silent",
+        Tested("ctdbd"),
+    ),
+    (
+        "KeepaliveInterval",
+        "seconds between two keepalives",
+        Tested("cluster, accept"),
+    ),
+    (
+        "KeepaliveLimit",
+        "so many intervals without a word, and a node is dead",
+        Tested("cluster, accept"),
+    ),
+    (
+        "RecoverTimeout",
+        "seconds that a control of a recovery may take",
+        Tested("cluster"),
+    ),
+    (
+        "RecoverInterval",
+        "seconds between two looks of the cluster manager",
+        Tested("cluster"),
+    ),
+    (
+        "ElectionTimeout",
+        "seconds that an election waits for votes",
+        Tested("cluster, accept"),
+    ),
+    (
+        "TakeoverTimeout",
+        "seconds that a takeover run waits for a node",
+        Tested("cluster, accept"),
+    ),
+    (
+        "MonitorInterval",
+        "seconds between two events monitor",
+        NotYet(EVENTS),
+    ),
+    (
+        "TickleUpdateInterval",
+        "seconds between two messages about client connections",
+        NotYet(ADDRESSES),
+    ),
+    (
+        "EventScriptTimeout",
+        "seconds that an event may take",
+        NotYet(EVENTS),
+    ),
+    (
+        "MonitorTimeoutCount",
+        "so many hung events monitor, and the node is unhealthy",
+        NotYet(EVENTS),
+    ),
+    (
+        "RecoveryGracePeriod",
+        "seconds until the leader forgets that a node made a recovery fail",
+        Tested("cluster"),
+    ),
+    (
+        "RecoveryBanPeriod",
+        "seconds that a ban lasts",
+        Tested("cluster"),
+    ),
+    (
+        "DatabaseHashSize",
+        "hash chains of a database that is attached from then on",
+        Tested("ctdbd"),
+    ),
+    (
+        "DatabaseMaxDead",
+        "dead records that libtdb leaves in a chain, likewise",
+        Tested("ctdbd"),
+    ),
+    (
+        "RerecoveryTimeout",
+        "seconds between two recoveries",
+        Tested("cluster, accept"),
+    ),
+    (
+        "EnableBans",
+        "0: this node is banned by nobody, and bans nobody for a database",
+        Tested("cluster"),
+    ),
+    (
+        "NoIPFailback",
+        "addresses stay where they are",
+        NotYet(ADDRESSES),
+    ),
+    (
+        "VerboseMemoryNames",
+        "`ctdb dumpmemory` has a line for each client (C: for each packet that waits)",
+        Tested("ctdbd"),
+    ),
+    (
+        "RecdPingTimeout",
+        "seconds until a ping of the cluster manager counts as missed",
+        Tested("cluster"),
+    ),
+    (
+        "RecdFailCount",
+        "more than so many missed pings, and it is started again",
+        Tested("cluster"),
+    ),
+    (
+        "LogLatencyMs",
+        "a call, lock, commit or vacuuming run that takes longer is logged",
+        Tested("ctdbd"),
+    ),
+    (
+        "RecLockLatencyMs",
+        "a try of the cluster lock that takes longer is logged",
+        Tested("ctdbd"),
+    ),
+    (
+        "RecoveryDropAllIPs",
+        "seconds in recovery until a node gives up its addresses",
+        NotYet(ADDRESSES),
+    ),
+    (
+        "VacuumInterval",
+        "seconds between two vacuuming runs",
+        Tested("ctdbd"),
+    ),
+    (
+        "VacuumMaxRunTime",
+        "seconds that a run may take",
+        Tested("ctdbd"),
+    ),
+    (
+        "RepackLimit",
+        "so many free pieces in a file that was vacuumed, and it is written anew",
+        Tested("ctdbd"),
+    ),
+    (
+        "VacuumFastPathCount",
+        "so many runs over scheduled records between two over all records",
+        Tested("ctdbd"),
+    ),
+    (
+        "MaxQueueDropMsg",
+        "a client for which more messages wait is cut off",
+        Tested("ctdbd"),
+    ),
+    (
+        "AllowUnhealthyDBRead",
+        "1: a damaged database can be traversed",
+        Tested("ctdbd"),
+    ),
+    (
+        "StatHistoryInterval",
+        "seconds between two entries of `ctdb stats`",
+        Tested("ctdbd"),
+    ),
+    (
+        "DeferredAttachTO",
+        "seconds that a client's attach waits for the end of a recovery",
+        Tested("ctdbd"),
+    ),
+    (
+        "AllowClientDBAttach",
+        "0: clients attach no databases; other than 1: they may detach",
+        Tested("database, ctdbd, compare"),
+    ),
+    (
+        "FetchCollapse",
+        "1: several clients that want a record ask another node once",
+        Tested("ctdbd"),
+    ),
+    (
+        "HopcountMakeSticky",
+        "so many hops, and a record of a sticky database becomes sticky",
+        Tested("ctdbd"),
+    ),
+    ("StickyDuration", "seconds that it is", Tested("ctdbd")),
+    (
+        "StickyPindown",
+        "milliseconds that it stays on a node",
+        Tested("ctdbd"),
+    ),
+    (
+        "NoIPTakeover",
+        "addresses of lost nodes are not taken over",
+        NotYet(ADDRESSES),
+    ),
+    (
+        "DBRecordCountWarn",
+        "a recovery warns of a database with more records (C has lost the warning)",
+        Tested("ctdbd"),
+    ),
+    (
+        "DBRecordSizeWarn",
+        "a recovery warns of a larger record (likewise)",
+        Tested("ctdbd"),
+    ),
+    (
+        "DBSizeWarn",
+        "a recovery warns of a larger database (likewise)",
+        Tested("ctdbd"),
+    ),
+    (
+        "PullDBPreallocation",
+        "none, as in C 4.17, which reads it nowhere: a buffer is as large as its records",
+        There("there is nothing to test"),
+    ),
+    (
+        "LockProcessesPerDB",
+        "so many processes wait for locks of a database at a time",
+        Tested("ctdbd"),
+    ),
+    (
+        "RecBufferSizeLimit",
+        "bytes of records in a message of a recovery",
+        Tested("cluster, ctdbd"),
+    ),
+    (
+        "QueueBufferSize",
+        "bytes that are read at once from a connection made from then on; at least 8192, at most 16 MiB",
+        Tested("ctdbd"),
+    ),
+    (
+        "IPAllocAlgorithm",
+        "how addresses are spread over the nodes",
+        NotYet(ADDRESSES),
+    ),
+    (
+        "AllowMixedVersions",
+        "1: nodes of another release are no reason to end",
+        Tested("cluster"),
+    ),
 ];
 
 /// Files that administrators and other programs know.
 pub(super) const FILES: &[Line] = &[
-    ("/etc/ctdb/ctdb.conf", Tested("config, accept")),
+    ("/etc/ctdb/ctdb.conf", Tested("config, ctdbd, accept")),
     ("/etc/ctdb/nodes", Tested("config, accept")),
     (
         "/etc/ctdb/ctdb.tunables, tunables.d",
-        Tested("config, accept"),
+        Tested("config, ctdbd, accept"),
     ),
     ("/etc/ctdb/public_addresses", NotYet(ADDRESSES)),
     ("/etc/ctdb/script.options", NotYet(EVENTS)),

@@ -83,10 +83,10 @@ fn check_names() -> Result<()> {
             .any(|option| option_name(option) == name);
         ensure!(found, "coverage: no option {name}");
     }
-    for name in names(coverage::TUNABLES) {
+    for (name, ..) in coverage::TUNABLES {
         let found = wire::tunables::TABLE
             .iter()
-            .any(|tunable| tunable.name == name);
+            .any(|tunable| tunable.name == *name);
         ensure!(found, "coverage: no tunable {name}");
     }
     Ok(())
@@ -123,39 +123,36 @@ fn option_name(option: &config::options::OptionSpec) -> String {
 }
 
 fn options(page: &mut Page) {
-    let line = |option| {
+    let line = |option: &config::options::OptionSpec| {
         let name = option_name(option);
-        let coverage = known(
-            coverage::OPTIONS,
-            &name,
-            Coverage::NotYet("read and checked"),
-        );
-        (name, coverage)
+        let known = known(coverage::OPTIONS, &name, Coverage::NotYet(""));
+        (name, option.doc, known)
     };
     let lines: Vec<_> = config::OPTIONS.iter().map(line).collect();
-    page.add(
+    page.add_with_effect(
         "Options of ctdb.conf",
-        "All are read and checked; here is which have effect.",
+        "All are read and checked; here is what each does, and whether it does.",
         &lines,
     );
 }
 
 fn tunables(page: &mut Page) {
     let line = |tunable: &wire::tunables::TunableInfo| {
-        let otherwise = if tunable.obsolete {
-            Coverage::Retired
-        } else {
-            Coverage::NotYet("kept and listed")
+        let known = coverage::TUNABLES
+            .iter()
+            .find(|line| line.0 == tunable.name);
+        let (effect, coverage) = match known {
+            Some((_, effect, coverage)) => (*effect, *coverage),
+            None if tunable.obsolete => ("none", Coverage::Retired),
+            None => ("", Coverage::NotYet("kept and listed")),
         };
-        (
-            tunable.name.to_owned(),
-            known(coverage::TUNABLES, tunable.name, otherwise),
-        )
+        (tunable.name.to_owned(), effect, coverage)
     };
     let lines: Vec<_> = wire::tunables::TABLE.iter().map(line).collect();
-    page.add(
+    page.add_with_effect(
         "Tunables",
-        "All can be set and listed; here is which have effect.",
+        "All can be set, in files and by `ctdb setvar`, and listed. A test changes the tunable and sees what is\n\
+         different then.",
         &lines,
     );
 }

@@ -23,7 +23,42 @@ impl Page {
 
     /// A table, and its line of the summary.
     pub(super) fn add(&mut self, title: &str, about: &str, lines: &[(String, Coverage)]) {
-        let count = |of: fn(&Coverage) -> bool| lines.iter().filter(|(_, known)| of(known)).count();
+        self.count(title, lines.iter().map(|(_, known)| known));
+        let headings = "| | there | tested by, or why not |\n|---|---|---|\n";
+        put(
+            &mut self.tables,
+            &format!("\n## {title}\n\n{about}\n\n{headings}"),
+        );
+        for (name, known) in lines {
+            let (there, why) = known.words();
+            put(&mut self.tables, &format!("| {name} | {there} | {why} |\n"));
+        }
+    }
+
+    /// The same for things of which it is told what they do.
+    pub(super) fn add_with_effect(
+        &mut self,
+        title: &str,
+        about: &str,
+        lines: &[(String, &str, Coverage)],
+    ) {
+        self.count(title, lines.iter().map(|(_, _, known)| known));
+        let headings = "| | what it does | there | tested by, or why not |\n|---|---|---|---|\n";
+        put(
+            &mut self.tables,
+            &format!("\n## {title}\n\n{about}\n\n{headings}"),
+        );
+        for (name, effect, known) in lines {
+            let (there, why) = known.words();
+            put(
+                &mut self.tables,
+                &format!("| {name} | {effect} | {there} | {why} |\n"),
+            );
+        }
+    }
+
+    fn count<'a>(&mut self, title: &str, lines: impl Iterator<Item = &'a Coverage> + Clone) {
+        let count = |of: fn(&Coverage) -> bool| lines.clone().filter(|known| of(known)).count();
         let live = count(|known| !matches!(known, Coverage::Retired));
         let tested = count(|known| matches!(known, Coverage::Tested(_)));
         let there = tested + count(|known| matches!(known, Coverage::There(_)));
@@ -31,15 +66,6 @@ impl Page {
             &mut self.summary,
             &format!("| {title} | {live} | {there} | {tested} |\n"),
         );
-        put(
-            &mut self.tables,
-            &format!("\n## {title}\n\n{about}\n\n| | there | tested by, or why not |\n"),
-        );
-        put(&mut self.tables, "|---|---|---|\n");
-        for (name, known) in lines {
-            let (there, why) = known.words();
-            put(&mut self.tables, &format!("| {name} | {there} | {why} |\n"));
-        }
     }
 
     /// The whole text.

@@ -75,6 +75,24 @@ fn bans(sim: &Sim) -> Vec<BanState> {
 }
 
 #[test]
+fn election_timeout_is_how_long_an_election_waits_for_votes() {
+    let after = |election_timeout| {
+        let mut sim = Sim::new(3, false);
+        for node in &mut sim.nodes {
+            node.daemon.tunables.election_timeout = election_timeout;
+        }
+        sim.run_until_healthy();
+        sim.run_seconds(20);
+        sim.kill(sim.leaders()[0]);
+        let begin = sim.now;
+        sim.run_until("another leader", |sim| !sim.leaders().is_empty());
+        sim.now.since(begin).as_secs()
+    };
+    let (short, long) = (after(1), after(9));
+    assert!((7..=9).contains(&(long - short)), "{short} s and {long} s");
+}
+
+#[test]
 fn recover_interval_is_the_pause_between_two_looks() {
     for (interval, expected) in [(1, 19..=20), (5, 4..=4)] {
         let mut sim = led_by_node_0(|tunables| tunables.recover_interval = interval);
