@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{cargo, step, succeeds};
-use crate::{setup, test, tidy};
+use crate::{fuzz, setup, test, tidy};
 
 /// Runs all checks, also after one failed; true if all passed.
 pub(crate) fn run() -> Result<bool> {
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<bool> {
     let mut doc = cargo("doc --workspace --no-deps --locked");
     note("doc", succeeds(doc.env("RUSTDOCFLAGS", "-D warnings"))?);
     note("tidy", tidy::run()?);
+    note("fuzz", fuzz::run(&fuzz::Plan::short())?);
     note("test", test::run(false)?);
     if failed.is_empty() {
         step("all checks passed");

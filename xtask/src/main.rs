@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod compat;
 mod demo;
+mod fuzz;
 mod package;
 mod setup;
 mod step;
@@ -86,6 +87,18 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Try to break whatever takes bytes from outside, with libFuzzer.
+    Fuzz {
+        /// For how many seconds in all; what is more exposed has more of them.
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+        /// Only this target; may be repeated.
+        #[arg(long = "target", value_name = "TARGET")]
+        targets: Vec<String>,
+        /// Keep what was found worth it in fuzz/corpus.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Everything that has to pass before a change goes in.
     Ci,
 }
@@ -112,6 +125,15 @@ fn main() -> Result<ExitCode> {
         Command::Tidy => tidy::run()?,
         Command::Compat { check } => compat::run(check)?,
         Command::Wire { check } => wire_page::run(check)?,
+        Command::Fuzz {
+            seconds,
+            targets,
+            keep,
+        } => fuzz::run(&fuzz::Plan {
+            seconds,
+            targets,
+            keep,
+        })?,
         Command::Ci => ci::run()?,
     };
     Ok(if well {

@@ -49,7 +49,7 @@ const fn to_measure(name: &'static str, why: &'static str) -> Package {
     }
 }
 
-const PACKAGES: [Package; 16] = [
+const PACKAGES: [Package; 17] = [
     build("gcc", "links programs, compiles libtdb's log shim"),
     build("libc6-dev", "the C library's headers"),
     build("libtdb-dev", "libtdb, whose files smbd opens too"),
@@ -70,6 +70,7 @@ const PACKAGES: [Package; 16] = [
     to_run("procps", "pgrep"),
     to_run("util-linux", "unshare and nsenter"),
     to_run("mount", "file systems of the nodes"),
+    to_run("g++", "libFuzzer, which comes as C++"),
     to_measure("strace", "counts system calls"),
     to_measure("valgrind", "counts instructions"),
 ];
