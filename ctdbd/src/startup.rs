@@ -109,15 +109,6 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     Ok(code)
 }
 
-/// What libtdb says belongs into the log; its expected lock conflicts do not.
-fn log_of_tdb(level: tdb::Level, line: &str) {
-    match level {
-        tdb::Level::Fatal | tdb::Level::Error => error!("{line}"),
-        tdb::Level::Warning => warn!("{line}"),
-        tdb::Level::Trace => tracing::trace!("{line}"),
-    }
-}
-
 /// Public addresses are not there yet: whoever has configured some must not believe that they are served.
 fn has_public_addresses(paths: &Paths) -> bool {
     let file = paths.public_addresses();
@@ -158,7 +149,7 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
     for warning in warnings {
         warn!("{warning}");
     }
-    tdb::set_log(log_of_tdb);
+    tdb::set_log(logging::of_tdb);
     if config.cluster.lock().is_none() {
         warn!("Cluster lock not set");
     }

@@ -33,6 +33,7 @@ fn run() -> anyhow::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     let settings = LogSettings::default().or_handed_down(|name| std::env::var(name).ok());
     logging::init(settings, &Paths::from_process()?, PROGRAM)?;
+    tdb::set_log(logging::of_tdb);
     let database = parse(std::env::args_os().skip(1))?;
     let socket = std::io::stdin()
         .as_fd()

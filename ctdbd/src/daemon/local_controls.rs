@@ -131,7 +131,7 @@ impl Daemon {
         match request {
             R::RegisterSrvid(srvid) => {
                 self.router.register(*srvid, local(question)?);
-                debug!(%srvid, client = ?question.client, "Registered message handler");
+                debug!(%srvid, client = question.client.map(display), "Registered message handler");
                 DONE
             }
             R::DeregisterSrvid(srvid) => check(

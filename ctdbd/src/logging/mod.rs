@@ -154,6 +154,15 @@ pub fn complain(program: &str, text: &str) {
     }
 }
 
+/// What libtdb says belongs into the log; its expected lock conflicts do not.
+pub fn of_tdb(level: tdb::Level, line: &str) {
+    match level {
+        tdb::Level::Fatal | tdb::Level::Error => tracing::error!("{line}"),
+        tdb::Level::Warning => tracing::warn!("{line}"),
+        tdb::Level::Trace => tracing::trace!("{line}"),
+    }
+}
+
 /// An error and its causes in one line. Many an error names its cause already: that is not said twice.
 #[must_use]
 pub fn describe(error: &anyhow::Error) -> String {
