@@ -381,6 +381,8 @@ fn vacuum_interval_and_fast_path_count_space_the_full_runs() {
     assert_eq!(vacuumed(&mut cluster).0, 0, "three fast runs");
     cluster.wait(seconds(2));
     assert_eq!(vacuumed(&mut cluster).0, 1);
+    cluster.wait(seconds(12));
+    assert_eq!(vacuumed(&mut cluster).0, 2, "each third run");
     cluster.set(0, "VacuumFastPathCount", 0);
     cluster.wait(seconds(60));
     assert_eq!(vacuumed(&mut cluster).0, 0, "0 is never");

@@ -435,7 +435,8 @@ impl Engine {
         debug!(db = %db.name, time, complete, full = run.full, "Vacuuming");
         ctx.note_latency("vacuum", &db.name, time);
         if complete {
-            db.vacuum.fast_runs = if run.full { 0 } else { db.vacuum.fast_runs + 1 };
+            // a full run counts as the first of the next ones (`ctdb_vacuum_event`, 4.17.12)
+            db.vacuum.fast_runs = if run.full { 1 } else { db.vacuum.fast_runs + 1 };
         }
         self.timers.cancel(run.limit);
         match run.step {
