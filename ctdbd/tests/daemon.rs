@@ -242,6 +242,26 @@ fn a_traverse_ends_with_an_empty_record() {
 }
 
 #[test]
+fn an_interval_counts_what_came_in_it_and_a_reset_is_none() {
+    let mut cluster = Cluster::new(1);
+    let db = cluster.attach(0, &volatile());
+    cluster.call(0, db, function::FETCH, b"first");
+    cluster.wait(Duration::from_secs(1));
+    cluster.call(0, db, function::FETCH, b"second");
+    cluster.call(0, db, function::FETCH, b"third");
+    assert_eq!(cluster.ask(0, Pnn::CURRENT, &Request::StatisticsReset).0, 0);
+    cluster.wait(Duration::from_secs(1));
+    cluster.call(0, db, function::FETCH, b"fourth");
+    let history = cluster.get::<control::GetStatHistory>(0, Pnn::CURRENT, &Request::GetStatHistory);
+    let calls: Vec<_> = history.stats.iter().map(|one| one.total_calls).collect();
+    assert_eq!((calls.len(), &calls[..3]), (100, &[2, 1, 0][..]));
+    let latencies = history.stats[..2].iter().map(|one| one.call_latency.num);
+    assert_eq!(latencies.collect::<Vec<_>>(), [2, 1]);
+    let statistics = cluster.get::<control::Statistics>(0, Pnn::CURRENT, &Request::Statistics);
+    assert_eq!((statistics.total_calls, statistics.num_clients), (1, 1));
+}
+
+#[test]
 fn a_stopped_node_is_inactive_until_it_continues() {
     let mut cluster = Cluster::new(2);
     cluster.attach(0, &volatile());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wire::types::{DbFlags, DbStatistics, HOT_KEYS, HotKey};
-use wire::{DbId, Generation, Time};
+use wire::{DbId, Generation};
 
 use crate::commit::{Applying, Commit};
 use crate::freeze::Freeze;
@@ -29,8 +29,6 @@ pub(crate) struct Database {
     /// The recovery that last gave this database its content.
     pub(crate) generation: Generation,
     pub(crate) freeze: Freeze,
-    /// Since when a worker waits for the locks of the freeze.
-    pub(crate) locking_since: Time,
     /// Volatile records that were written while the node was not part of the cluster must not be pulled.
     pub(crate) invalid_records: bool,
     /// Packets for keys whose chain somebody else has locked, in order of arrival.
@@ -69,7 +67,6 @@ impl Database {
             attached,
             generation,
             freeze: Freeze::default(),
-            locking_since: Time::default(),
             invalid_records: false,
             lock_waits: BTreeMap::new(),
             frozen_queue: Vec::new(),

@@ -284,10 +284,16 @@ impl Engine {
         self.timers.first()
     }
 
-    /// Counters of the database part (the daemon fills in the others).
-    #[must_use]
-    pub fn statistics(&self) -> &Statistics {
-        &self.statistics
+    /// What the database part counted since this was last asked, and what is pending (the daemon fills in the other
+    /// counters).
+    pub fn take_statistics(&mut self) -> Statistics {
+        let counted = self.statistics;
+        self.statistics = Statistics::default();
+        self.statistics.pending_calls = counted.pending_calls;
+        self.statistics.pending_childwrite_calls = counted.pending_childwrite_calls;
+        self.statistics.locks.num_current = counted.locks.num_current;
+        self.statistics.locks.num_pending = counted.locks.num_pending;
+        counted
     }
 
     /// How many databases are attached.
@@ -296,9 +302,8 @@ impl Engine {
         self.databases.len()
     }
 
-    /// Sets all counters to zero, those of each database too.
-    pub fn reset_statistics(&mut self) {
-        self.statistics = Statistics::default();
+    /// Sets the counters of each database to zero.
+    pub fn reset_database_statistics(&mut self) {
         for db in self.databases.values_mut() {
             db.statistics = wire::types::DbStatistics::default();
         }

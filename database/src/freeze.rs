@@ -14,10 +14,11 @@
 use core::time::Duration;
 
 use tracing::{error, info, warn};
-use wire::{DbId, Generation};
+use wire::{DbId, Generation, Time};
 
 use crate::engine::{Ctx, Engine, Purpose};
 use crate::io::{Job, Output, Token, WorkEvent, WorkId};
+use crate::statistics::{lock_answered, lock_began, lock_ended};
 use crate::timers::Deadline;
 
 /// How long after a freeze has failed or was lost the next try comes.
@@ -31,8 +32,8 @@ pub(crate) enum Freeze {
     Thawed,
     /// An apply has to end first.
     Draining(Vec<Waiter>),
-    /// A worker waits for the locks.
-    Locking(WorkId, Vec<Waiter>),
+    /// A worker waits for the locks, since then.
+    Locking(WorkId, Time, Vec<Waiter>),
     /// Still, with the transaction of a recovery if one has begun.
     Frozen(WorkId, Option<Transaction>),
 }
@@ -84,7 +85,7 @@ impl Engine {
             return;
         };
         match &mut db.freeze {
-            Freeze::Draining(waiters) | Freeze::Locking(_, waiters) => waiters.extend(waiter),
+            Freeze::Draining(waiters) | Freeze::Locking(_, _, waiters) => waiters.extend(waiter),
             Freeze::Frozen(..) => {}
             Freeze::Thawed => {
                 info!(db = %db.name, "Freeze db");
@@ -109,9 +110,10 @@ impl Engine {
         };
         let waiters = core::mem::take(waiters);
         let work = self.new_work(Purpose::Freeze(id));
+        lock_began(&mut self.statistics.locks);
         if let Some(db) = self.databases.get_mut(&id) {
-            db.freeze = Freeze::Locking(work, waiters);
-            db.locking_since = ctx.now;
+            lock_began(&mut db.statistics.locks);
+            db.freeze = Freeze::Locking(work, ctx.now, waiters);
         }
         ctx.emit(Output::Work {
             work,
@@ -132,15 +134,21 @@ impl Engine {
             return;
         };
         match (core::mem::take(&mut db.freeze), event) {
-            (Freeze::Locking(locking, waiters), WorkEvent::Locked) if locking == work => {
+            (Freeze::Locking(locking, since, waiters), WorkEvent::Locked) if locking == work => {
                 db.freeze = Freeze::Frozen(work, None);
-                let waited = ctx.now.since(db.locking_since).as_secs_f64();
+                let waited = ctx.now.since(since).as_secs_f64();
+                lock_answered(&mut db.statistics.locks, waited, true);
+                lock_answered(&mut self.statistics.locks, waited, true);
                 ctx.note_latency("lock_db", &db.name, waited);
                 self.tell_waiters(ctx, &waiters, true);
             }
-            (Freeze::Locking(locking, waiters), event) if locking == work => {
+            (Freeze::Locking(locking, _, waiters), event) if locking == work => {
                 error!(db = %db.name, ?event, "Failed to get db lock");
                 self.work.remove(&work);
+                for locks in [&mut db.statistics.locks, &mut self.statistics.locks] {
+                    lock_answered(locks, 0.0, false);
+                    lock_ended(locks);
+                }
                 self.tell_waiters(ctx, &waiters, false);
                 self.set_freeze_again(ctx, id);
             }
@@ -204,7 +212,7 @@ impl Engine {
         let (work, waiters) = match core::mem::take(&mut db.freeze) {
             Freeze::Thawed => return,
             Freeze::Draining(waiters) => (None, waiters),
-            Freeze::Locking(work, waiters) => (Some(work), waiters),
+            Freeze::Locking(work, _, waiters) => (Some(work), waiters),
             Freeze::Frozen(work, transaction) => {
                 if transaction.is_some()
                     && let Err(why) = ctx.store.cancel(id)
@@ -218,6 +226,8 @@ impl Engine {
         self.ready.extend(db.frozen_queue.drain(..));
         if let Some(work) = work {
             self.work.remove(&work);
+            lock_ended(&mut db.statistics.locks);
+            lock_ended(&mut self.statistics.locks);
             ctx.emit(Output::Release(work));
         }
         self.tell_waiters(ctx, &waiters, false);

@@ -15,19 +15,23 @@ pub(crate) fn count_hops(node: &mut Statistics, db: &mut DbStatistics, hops: u32
     db.hop_count_bucket[bucket(hops)] += 1;
 }
 
-/// A lock is being waited for.
-pub(crate) fn lock_wait_began(locks: &mut LockStatistics) {
-    locks.num_calls += 1;
-    locks.num_pending += 1;
+/// A lock process is at work: it waits for the lock, then holds it.
+pub(crate) fn lock_began(locks: &mut LockStatistics) {
+    locks.num_current += 1;
 }
 
-/// The wait is over, after so many seconds.
-pub(crate) fn lock_wait_ended(locks: &mut LockStatistics, seconds: f64, granted: bool) {
-    locks.num_pending = locks.num_pending.saturating_sub(1);
+/// It has the lock after so many seconds, or does not get it.
+pub(crate) fn lock_answered(locks: &mut LockStatistics, seconds: f64, granted: bool) {
+    locks.num_calls += 1;
     if !granted {
         locks.num_failed += 1;
         return;
     }
     locks.latency.update(seconds);
     locks.buckets[lock_bucket(seconds)] += 1;
+}
+
+/// It lets go of the lock, or waits no more.
+pub(crate) fn lock_ended(locks: &mut LockStatistics) {
+    locks.num_current = locks.num_current.saturating_sub(1);
 }

@@ -408,7 +408,7 @@ fn what_a_client_left_waiting_goes_with_it() {
     let (work, _) = job(&out).unwrap();
     let out = node.input(Input::ClientGone(CLIENT));
     assert!(out.contains(&Output::Release(work)), "{out:?}");
-    assert_eq!(node.engine.statistics().locks.num_pending, 0);
+    assert_eq!(node.engine.take_statistics().locks.num_current, 0);
 }
 
 #[test]
@@ -461,6 +461,24 @@ fn an_inactive_node_stays_frozen() {
     assert_eq!(out.len(), 1, "{out:?}");
     recover(&mut node, db, Generation(43));
     assert!(!node.engine.all_frozen());
+}
+
+#[test]
+fn a_freeze_counts_as_a_lock_that_is_held_until_the_thaw() {
+    let mut node = Node::new();
+    let db = node.attach(volatile());
+    let (_, out) = node.control(None, Request::DbFreeze(db));
+    let (work, _) = job(&out).unwrap();
+    node.work(work, WorkEvent::Locked);
+    let locks = node.engine.take_statistics().locks;
+    assert_eq!(
+        (locks.num_calls, locks.num_current, locks.num_failed),
+        (1, 1, 0)
+    );
+    assert_eq!(locks.latency.num, 1);
+    node.control(None, Request::DbThaw(db));
+    let locks = node.engine.take_statistics().locks;
+    assert_eq!((locks.num_calls, locks.num_current), (0, 0));
 }
 
 #[test]

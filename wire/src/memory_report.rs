@@ -36,13 +36,19 @@ impl MemoryReport {
         });
         self
     }
+
+    /// The bytes of all parts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let bytes = self.parts.iter().map(|part| part.bytes);
+        bytes.fold(0, usize::saturating_add)
+    }
 }
 
 impl fmt::Display for MemoryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bytes, blocks) = self.parts.iter().fold((0, 0), |(bytes, blocks), part| {
-            (bytes + part.bytes, blocks + part.blocks)
-        });
+        let bytes = self.bytes();
+        let blocks: usize = self.parts.iter().map(|part| part.blocks).sum();
         let title = &self.title;
         writeln!(
             f,

@@ -260,15 +260,9 @@ impl Membership {
         self.capabilities
     }
 
-    /// For `ctdb statistics`.
-    #[must_use]
-    pub fn statistics(&self) -> &Statistics {
-        &self.statistics
-    }
-
-    /// For `ctdb statisticsreset`.
-    pub fn reset_statistics(&mut self) {
-        self.statistics = Statistics::default();
+    /// What was counted since this was last asked.
+    pub fn take_statistics(&mut self) -> Statistics {
+        core::mem::take(&mut self.statistics)
     }
 }
 

@@ -76,7 +76,7 @@ impl Daemon {
                 DONE
             }
             R::GetStatHistory => data(&self.history.list()),
-            R::DumpMemory => Ok((0, self.memory_report().into_bytes())),
+            R::DumpMemory => Ok((0, self.memory_report().to_string().into_bytes())),
             R::EchoData(echo) => data(echo),
             R::GetTunable(_) | R::SetTunable(_) | R::ListTunables | R::GetAllTunables => {
                 self.tunable(request, out)
@@ -210,7 +210,7 @@ impl Daemon {
 
     /// DUMP_MEMORY: what the daemon keeps count of.
     /// Every client by name if VerboseMemoryNames is set.
-    fn memory_report(&self) -> String {
+    pub(super) fn memory_report(&self) -> MemoryReport {
         let clients = self.clients.iter().map(|(id, client)| {
             let name = format!("client {id} of process {}", client.pid);
             (name, client.notify.len())
@@ -231,7 +231,7 @@ impl Daemon {
             .part::<Tunables>("tunables", 1)
             .part::<Statistics>("statistics", 1)
             .part::<Statistics>("statistics history", self.history.len());
-        clients.filter(|_| verbose).fold(report, named).to_string()
+        clients.filter(|_| verbose).fold(report, named)
     }
 }
 

@@ -131,7 +131,7 @@ impl Daemon {
             local: VecDeque::new(),
             member_out,
         };
-        daemon.reset_start_times();
+        daemon.begin_statistics();
         daemon.tell_database_of_cluster(out);
         daemon.settle(out);
         daemon

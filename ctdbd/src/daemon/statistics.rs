@@ -12,10 +12,14 @@ use super::Daemon;
 /// Entries of GET_STAT_HISTORY (`MAX_STAT_HISTORY`, 4.17.12).
 const ENTRIES: usize = 100;
 
-/// Counters as they were at the end of each interval, the newest first.
+/// What was counted in each interval, the newest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
     entries: Vec<Statistics>,
+    /// The interval that has not ended.
+    running: Statistics,
+    /// All since the start or the last reset, which is none for the intervals.
+    total: Statistics,
     last: Time,
 }
 
@@ -36,58 +40,72 @@ impl History {
         stats.resize_with(ENTRIES, Statistics::default);
         StatisticsList { stats }
     }
+
+    fn add(&mut self, counted: &Statistics) {
+        self.running.add(counted);
+        self.total.add(counted);
+    }
+
+    /// The interval ends; the next begins.
+    fn end_interval(&mut self, now: Time, time: TimeVal) {
+        self.last = now;
+        let ended = core::mem::replace(&mut self.running, starting(time));
+        self.entries.insert(0, ended);
+        self.entries.truncate(ENTRIES);
+    }
+}
+
+/// Counters that begin now.
+fn starting(time: TimeVal) -> Statistics {
+    Statistics {
+        statistics_start_time: time,
+        ..Statistics::default()
+    }
 }
 
 impl Daemon {
-    /// The counters now.
-    pub(super) fn current_statistics(&self) -> Statistics {
-        let database = self.engine.statistics();
+    /// STATISTICS: the counters now, and what tells of the moment.
+    pub(super) fn current_statistics(&mut self) -> Statistics {
+        self.collect_statistics();
         Statistics {
             num_clients: u32::try_from(self.clients.len()).unwrap_or(u32::MAX),
             frozen: u32::from(self.engine.all_frozen()),
             recovering: u32::from(self.membership.in_recovery()),
-            timeouts_traverse: database.timeouts_traverse,
-            locks: database.locks,
-            total_calls: database.total_calls,
-            pending_calls: database.pending_calls,
-            childwrite_calls: database.childwrite_calls,
-            pending_childwrite_calls: database.pending_childwrite_calls,
-            max_hop_count: database.max_hop_count,
-            hop_count_bucket: database.hop_count_bucket,
-            call_latency: database.call_latency,
-            childwrite_latency: database.childwrite_latency,
-            total_ro_delegations: database.total_ro_delegations,
-            total_ro_revokes: database.total_ro_revokes,
-            num_recoveries: self.membership.statistics().recoveries,
-            reclock: self.membership.statistics().lock_latency,
-            statistics_current_time: self.wall_clock(),
-            ..self.statistics
+            memory_used: u32::try_from(self.memory_report().bytes()).unwrap_or(u32::MAX),
+            ..self.history.total
         }
+    }
+
+    /// Takes what all parts have counted since the last time.
+    fn collect_statistics(&mut self) {
+        let mut counted = core::mem::take(&mut self.statistics);
+        let membership = self.membership.take_statistics();
+        counted.num_recoveries = membership.recoveries;
+        counted.reclock = membership.lock_latency;
+        counted.add(&self.engine.take_statistics());
+        counted.statistics_current_time = self.wall_clock();
+        self.history.add(&counted);
     }
 
     /// STATISTICS_RESET.
     pub(super) fn reset_statistics(&mut self) {
-        self.statistics = Statistics::default();
-        self.engine.reset_statistics();
-        self.membership.reset_statistics();
-        self.reset_start_times();
+        self.collect_statistics();
+        self.engine.reset_database_statistics();
+        self.history.total = starting(self.wall_clock());
     }
 
-    pub(super) fn reset_start_times(&mut self) {
-        self.statistics.statistics_start_time = self.wall_clock();
+    /// At the start.
+    pub(super) fn begin_statistics(&mut self) {
+        let begin = starting(self.wall_clock());
+        (self.history.total, self.history.running) = (begin, begin);
     }
 
     /// Makes an entry if it is time.
     pub(super) fn keep_history(&mut self) {
-        if self
-            .history
-            .due(&self.tunables)
-            .is_some_and(|at| at <= self.now)
-        {
-            self.history.last = self.now;
-            let now = self.current_statistics();
-            self.history.entries.insert(0, now);
-            self.history.entries.truncate(ENTRIES);
+        let due = self.history.due(&self.tunables);
+        if due.is_some_and(|at| at <= self.now) {
+            self.collect_statistics();
+            self.history.end_interval(self.now, self.wall_clock());
         }
     }
 

@@ -41,7 +41,7 @@ use crate::database::Database;
 use crate::engine::{Ctx, Engine, Purpose};
 use crate::io::{Job, Output, WorkEvent, WorkId};
 use crate::readonly::{Task, lent_copy};
-use crate::statistics::{lock_wait_began, lock_wait_ended};
+use crate::statistics::{lock_answered, lock_began, lock_ended};
 use crate::store::{Lock, StoreError};
 use crate::timers::Deadline;
 
@@ -233,11 +233,11 @@ impl Engine {
 
     fn wait_for_lock(&mut self, ctx: &mut Ctx<'_>, id: DbId, key: Vec<u8>, first: Parked) {
         let work = self.new_work(Purpose::Record(id, key.clone()));
-        lock_wait_began(&mut self.statistics.locks);
+        lock_began(&mut self.statistics.locks);
         let Some(db) = self.databases.get_mut(&id) else {
             return;
         };
-        lock_wait_began(&mut db.statistics.locks);
+        lock_began(&mut db.statistics.locks);
         let wait = LockWait {
             work: Some(work),
             since: ctx.now,
@@ -269,8 +269,11 @@ impl Engine {
         };
         let granted = matches!(event, WorkEvent::Locked);
         let waited = ctx.now.since(wait.since).as_secs_f64();
-        lock_wait_ended(&mut db.statistics.locks, waited, granted);
-        lock_wait_ended(&mut self.statistics.locks, waited, granted);
+        for locks in [&mut db.statistics.locks, &mut self.statistics.locks] {
+            lock_answered(locks, waited, granted);
+            // what is done under the lock is done at once, below
+            lock_ended(locks);
+        }
         ctx.note_latency("lock_record", &db.name, waited);
         if !granted {
             warn!(db = %db.name, ?event, "a lock helper failed; another will try");
@@ -326,8 +329,7 @@ impl Engine {
                 wait.queue.retain(|parked| !parked.is_of(client));
                 if wait.queue.is_empty() {
                     give_up_wait(ctx, &mut self.work, &mut self.statistics.locks, wait);
-                    db.statistics.locks.num_pending =
-                        db.statistics.locks.num_pending.saturating_sub(1);
+                    lock_ended(&mut db.statistics.locks);
                 }
                 !wait.queue.is_empty()
             });
@@ -358,7 +360,7 @@ fn give_up_wait(
 ) {
     if let Some(job) = wait.work {
         work.remove(&job);
-        locks.num_pending = locks.num_pending.saturating_sub(1);
+        lock_ended(locks);
         ctx.emit(Output::Release(job));
     }
 }

@@ -116,7 +116,70 @@ wire_struct! {
     }
 }
 
+/// Adds up the named fields.
+macro_rules! add_up {
+    ($to:ident, $from:ident: $($($field:ident).+),+ $(,)?) => {
+        $($to.$($field).+ = $to.$($field).+.wrapping_add($from.$($field).+);)+
+    };
+}
+
+impl Statistics {
+    /// Adds what came later: counters are added up, what tells of a moment (`num_clients`, what is pending) and the
+    /// time are those of the later.
+    pub fn add(&mut self, later: &Self) {
+        add_up!(self, later: client_packets_sent, client_packets_recv, node_packets_sent,
+            node_packets_recv, keepalive_packets_sent, keepalive_packets_recv, node_req_call,
+            node_reply_call, node_req_dmaster, node_reply_dmaster, node_reply_error,
+            node_req_message, node_req_control, node_reply_control, node_req_tunnel,
+            client_req_call, client_req_message, client_req_control, client_req_tunnel,
+            timeouts_call, timeouts_control, timeouts_traverse, locks.num_calls, locks.num_failed,
+            total_calls, childwrite_calls, num_recoveries, total_ro_delegations, total_ro_revokes);
+        for (to, from) in [
+            (&mut self.reclock.ctdbd, &later.reclock.ctdbd),
+            (&mut self.reclock.recd, &later.reclock.recd),
+            (&mut self.locks.latency, &later.locks.latency),
+            (&mut self.call_latency, &later.call_latency),
+            (&mut self.childwrite_latency, &later.childwrite_latency),
+        ] {
+            to.add(from);
+        }
+        add_buckets(&mut self.locks.buckets, &later.locks.buckets);
+        add_buckets(&mut self.hop_count_bucket, &later.hop_count_bucket);
+        self.max_hop_count = self.max_hop_count.max(later.max_hop_count);
+        self.num_clients = later.num_clients;
+        self.frozen = later.frozen;
+        self.recovering = later.recovering;
+        self.memory_used = later.memory_used;
+        self.pending_calls = later.pending_calls;
+        self.pending_childwrite_calls = later.pending_childwrite_calls;
+        self.locks.num_current = later.locks.num_current;
+        self.locks.num_pending = later.locks.num_pending;
+        self.statistics_current_time = later.statistics_current_time;
+    }
+}
+
+fn add_buckets(to: &mut [u32; BUCKETS], from: &[u32; BUCKETS]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = to.wrapping_add(*from);
+    }
+}
+
 impl LatencyCounter {
+    /// Adds what another has counted.
+    pub fn add(&mut self, other: &Self) {
+        if other.num == 0 {
+            return;
+        }
+        self.min = if self.num == 0 {
+            other.min
+        } else {
+            self.min.min(other.min)
+        };
+        self.max = self.max.max(other.max);
+        self.total += other.total;
+        self.num = self.num.wrapping_add(other.num);
+    }
+
     /// Counts one more, which took so many seconds. Times below 0 (the clock was set) count as 0.
     pub fn update(&mut self, seconds: f64) {
         let seconds = if seconds > 0.0 { seconds } else { 0.0 };
@@ -291,6 +354,32 @@ mod tests {
         assert_eq!(Statistics::MIN_SIZE, 488);
         assert_eq!(DbStatistics::default().to_bytes().len(), 464);
         assert_eq!(LatencyCounter::MIN_SIZE, 32);
+    }
+
+    #[test]
+    fn sums_keep_extremes_and_the_later_moment() {
+        let mut first = Statistics {
+            total_calls: 2,
+            pending_calls: 1,
+            max_hop_count: 3,
+            ..Statistics::default()
+        };
+        first.call_latency.update(0.5);
+        let mut later = Statistics {
+            total_calls: 5,
+            max_hop_count: 1,
+            ..Statistics::default()
+        };
+        later.call_latency.update(0.25);
+        later.hop_count_bucket[1] = 4;
+        first.add(&later);
+        let latency = first.call_latency;
+        assert_eq!((latency.num, latency.min, latency.max), (2, 0.25, 0.5));
+        assert_eq!((first.total_calls, first.pending_calls), (7, 0));
+        assert_eq!((first.max_hop_count, first.hop_count_bucket[1]), (3, 4));
+        let before = first;
+        first.call_latency.add(&LatencyCounter::default());
+        assert_eq!(first, before);
     }
 
     #[test]

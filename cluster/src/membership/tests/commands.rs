@@ -266,7 +266,7 @@ fn a_manager_without_pings_is_restarted() {
     assert!(!restart(&bench.wait_among_living(659)));
     assert!(restart(&bench.wait_among_living(1)));
     assert_eq!(bench.status(ME, Request::RecdReclockLatency(0.5)), 0);
-    assert_eq!(bench.node.statistics().lock_latency.recd.num, 1);
+    assert_eq!(bench.node.take_statistics().lock_latency.recd.num, 1);
 }
 
 #[test]

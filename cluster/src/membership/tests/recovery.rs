@@ -41,7 +41,7 @@ fn the_first_recovery_makes_running_and_healthy() {
     ];
     assert_eq!(outputs, expected);
     assert_eq!(bench.wait_among_living(1), [], "told once");
-    assert_eq!(bench.node.statistics().recoveries, 1);
+    assert_eq!(bench.node.take_statistics().recoveries, 1);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn normal_tries_the_cluster_lock() {
         );
         assert!(bench.node.in_recovery());
         assert_eq!(errors(&checked(&mut bench, LockOutcome::Contended)), [""]);
-        assert_eq!(bench.node.statistics().lock_latency.ctdbd.max, 0.25);
+        assert_eq!(bench.node.take_statistics().lock_latency.ctdbd.max, 0.25);
     }
 }
 
