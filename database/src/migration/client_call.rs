@@ -7,9 +7,10 @@ use tracing::{debug, info};
 use wire::coding::Encode;
 use wire::packet::{Body, CallFlags, Header, ReplyCall, ReplyError, ReqCall, function};
 use wire::types::{RecordFlags, RecordHeader};
-use wire::{ClientId, DbId, ReqId, Time};
+use wire::{ClientId, DbId, Pnn, ReqId, Time};
 
 use super::{Parked, packet};
+use crate::database::Database;
 use crate::engine::{Ctx, Engine};
 use crate::io::Output;
 use crate::readonly::{is_lent, without_header};
@@ -72,6 +73,12 @@ fn call_local(callid: u32, header: &RecordHeader, data: &[u8]) -> (i32, Vec<u8>)
     }
 }
 
+/// An answer from the data master's copy counts in its sequence number as if it had been written: C writes it again
+/// (`ctdb_call_local`, 4.17.12).
+pub(super) fn counts_as_write(me: Pnn, db: &Database, header: &RecordHeader) -> bool {
+    db.is_volatile() && header.dmaster == me && !header.flags.intersects(RecordFlags::RO_FLAGS)
+}
+
 impl Engine {
     /// A client's packet enters.
     pub(crate) fn client_packet(&mut self, _ctx: &mut Ctx<'_>, client: ClientId, packet: Vec<u8>) {
@@ -91,7 +98,7 @@ impl Engine {
         let Some(db) = self.databases.get_mut(&call.db) else {
             return Ok(());
         };
-        let stored = record::fetch(ctx, db, call.key)?;
+        let mut stored = record::fetch(ctx, db, call.key)?;
         if ctx.tunables.fetch_collapse == 1
             && let Some(fetching) = db.fetching.get_mut(call.key)
         {
@@ -130,6 +137,9 @@ impl Engine {
         }
         if here || (reads_only && stored.header.flags.contains(RecordFlags::RO_HAVE_READONLY)) {
             let (status, data) = call_local(pending.callid, &stored.header, &stored.data);
+            if counts_as_write(ctx.me, db, &stored.header) {
+                record::write(ctx, db, call.key, &mut stored.header, &stored.data)?;
+            }
             self.complete(ctx, &pending, status, &data);
             return Ok(());
         }
@@ -163,7 +173,7 @@ impl Engine {
         self.send_call(ctx, ctx.me, pending);
     }
 
-    fn send_call(&mut self, ctx: &mut Ctx<'_>, to: wire::Pnn, pending: PendingCall) {
+    fn send_call(&mut self, ctx: &mut Ctx<'_>, to: Pnn, pending: PendingCall) {
         let Some(db) = self.databases.get(&pending.db) else {
             return;
         };

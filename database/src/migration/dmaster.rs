@@ -5,6 +5,7 @@ use wire::packet::{Body, CallFlags, Header, ReplyDmaster, ReqDmaster};
 use wire::types::{RecordFlags, RecordHeader};
 use wire::{DbId, Pnn, ReqId};
 
+use super::client_call::counts_as_write;
 use super::packet;
 use crate::database::Database;
 use crate::engine::{Ctx, Engine};
@@ -129,6 +130,9 @@ impl Engine {
         header.dmaster = ctx.me;
         if asked.is_some_and(|call| call.flags.contains(CallFlags::VACUUM_MIGRATION)) {
             header.flags |= RecordFlags::VACUUM_MIGRATED;
+        } else if asked.is_some() && counts_as_write(ctx.me, db, &header) {
+            // the answer below, in the same write
+            header.rsn += 1;
         }
         record::write(ctx, db, key, &mut header, data)?;
         db.pin_down(ctx, &mut self.timers, key);

@@ -4,6 +4,7 @@ use tracing::{debug, warn};
 use wire::packet::{Body, Header, Packet, ReqCall, function};
 use wire::types::RecordFlags;
 
+use super::client_call::counts_as_write;
 use super::{Parked, packet};
 use crate::engine::{Ctx, Engine};
 use crate::io::Output;
@@ -29,7 +30,7 @@ impl Engine {
         if header.source != ctx.me && db.sticky.waits(call.key, again) {
             return Ok(());
         }
-        let stored = record::fetch(ctx, db, call.key)?;
+        let mut stored = record::fetch(ctx, db, call.key)?;
         if db.delegations.waits(call.key, again) {
             return Ok(());
         }
@@ -48,6 +49,9 @@ impl Engine {
         db.make_sticky(ctx, &mut self.timers, call.key, call.hopcount);
         if header.source == ctx.me {
             let record = (call.db, call.key);
+            if counts_as_write(ctx.me, db, &stored.header) {
+                record::write(ctx, db, call.key, &mut stored.header, &stored.data)?;
+            }
             self.complete_locally(ctx, header.reqid, record, &stored.header, &stored.data);
             return Ok(());
         }
