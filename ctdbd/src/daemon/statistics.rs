@@ -67,10 +67,13 @@ impl Daemon {
     /// STATISTICS: the counters now, and what tells of the moment.
     pub(super) fn current_statistics(&mut self) -> Statistics {
         self.collect_statistics();
+        let recovering = self.membership.in_recovery();
+        let has_databases = self.engine.database_count() > 0;
         Statistics {
             num_clients: u32::try_from(self.clients.len()).unwrap_or(u32::MAX),
-            frozen: u32::from(self.engine.all_frozen()),
-            recovering: u32::from(self.membership.in_recovery()),
+            // without databases as the mode says
+            frozen: u32::from(self.engine.all_frozen() && (has_databases || recovering)),
+            recovering: u32::from(recovering),
             memory_used: u32::try_from(self.memory_report().bytes()).unwrap_or(u32::MAX),
             ..self.history.total
         }
