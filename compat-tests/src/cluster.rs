@@ -156,13 +156,16 @@ impl Cluster {
     /// They cannot be copied.
     pub fn keep_logs(&self, to: &Path) -> Result<()> {
         self.nodes.iter().try_for_each(|node| node.keep_logs(to))?;
-        println!("# logs: {}", to.display());
+        eprintln!("# logs: {}", to.display());
         Ok(())
     }
 }
 
 /// A node sees that many nodes OK, and is not in recovery.
-fn check_ok(node: &Node, wanted: usize) -> Result<()> {
+///
+/// # Errors
+/// Shows its status.
+pub(crate) fn check_ok(node: &Node, wanted: usize) -> Result<()> {
     let status = node.ctdb(&["status"])?;
     let ok = status
         .lines()

@@ -1,8 +1,10 @@
 //! `compat`: the tests against real peers, the benchmark, and the demonstration cluster. Needs root.
 #![forbid(unsafe_code)]
 
+use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -45,6 +47,12 @@ enum What {
     /// One turn of the benchmark, which starts it.
     #[command(hide = true)]
     BenchTurn(Turn),
+    /// One side of `compare`: what a cluster answers, as JSON.
+    #[command(hide = true)]
+    Record {
+        #[command(flatten)]
+        nodes: Nodes,
+    },
     /// Shows a cluster at work, and keeps it until Ctrl-C.
     Demo {
         #[command(flatten)]
@@ -141,9 +149,12 @@ fn main() -> Result<ExitCode> {
     if let What::Bench(options) = &cli.what {
         return bench::run(options).map(exit_code);
     }
+    if let What::Compare { nodes } = &cli.what {
+        return run_compare(nodes);
+    }
     if !host::is_inside() {
-        if let What::BenchTurn(_) = &cli.what {
-            // the end of the benchmark is the end of its turn
+        if let What::BenchTurn(_) | What::Record { .. } = &cli.what {
+            // the end of the benchmark is the end of its turn, that of the comparison of its sides
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).context("parent death signal")?;
         }
         return host::run_inside();
@@ -154,7 +165,7 @@ fn main() -> Result<ExitCode> {
             sections,
             no_clustering,
         } => accept(&nodes, &sections, !no_clustering)?,
-        What::Compare { nodes } => run_compare(&nodes)?,
+        What::Record { nodes } => record(&nodes).map(|()| true)?,
         What::Demo { nodes, once } => {
             let cluster = Cluster::boot(nodes.host()?, &nodes.spec()?)?;
             let shown = demo::run(&cluster, once);
@@ -165,7 +176,7 @@ fn main() -> Result<ExitCode> {
             true
         }
         What::BenchTurn(turn) => turn.run().map(|()| true)?,
-        What::Bench(_) | What::Loopback { .. } => false,
+        What::Compare { .. } | What::Bench(_) | What::Loopback { .. } => false,
     };
     Ok(exit_code(held))
 }
@@ -208,34 +219,74 @@ fn accept(nodes: &Nodes, sections: &[Section], clustering: bool) -> Result<bool>
     Ok(report.finish())
 }
 
-fn run_compare(nodes: &Nodes) -> Result<bool> {
+/// Takes the C cluster and the one under test on the same walk at the same time.
+fn run_compare(nodes: &Nodes) -> Result<ExitCode> {
+    let theirs = start_record(nodes, "theirs")?;
+    let ours = start_record(nodes, "ours")?;
+    let mut report = Report::default();
+    let mut steps = |side: Child, what: &str| {
+        let (steps, ended) = match recorded(side) {
+            Ok((steps, ended)) => (steps, ended),
+            Err(why) => (Vec::new(), Err(why)),
+        };
+        report.check(&format!("{what} goes through all states"), || ended);
+        steps
+    };
+    let theirs = steps(theirs, "the C cluster");
+    let ours = steps(ours, "the cluster under test");
+    compare::compare(&theirs, &ours, &mut report);
+    Ok(exit_code(report.finish()))
+}
+
+/// Starts this program once more, for one of the sides.
+fn start_record(nodes: &Nodes, side: &str) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe().context("own path")?);
+    command.args(["record", "--nodes", &nodes.nodes.to_string()]);
+    command.args(["--log-level", &nodes.log_level]);
+    if let (Some(root), "ours") = (&nodes.root, side) {
+        command.arg("--root").arg(root);
+        let theirs: Vec<_> = nodes.theirs.iter().map(usize::to_string).collect();
+        if !theirs.is_empty() {
+            command.args(["--theirs", &theirs.join(",")]);
+        }
+    }
+    if let Some(logs) = &nodes.logs {
+        command.arg("--logs").arg(logs.join(side));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.spawn().with_context(|| format!("record {side}"))
+}
+
+/// What a side answered, and how it ended.
+fn recorded(mut side: Child) -> Result<(Vec<compare::Step>, Result<()>)> {
+    let mut text = String::new();
+    let mut out = side.stdout.take().context("no output")?;
+    out.read_to_string(&mut text)?;
+    let status = side.wait()?;
+    let steps = serde_json::from_str(&text).context("what it printed")?;
+    let ended = || {
+        ensure!(status.success(), "{status}");
+        Ok(())
+    };
+    Ok((steps, ended()))
+}
+
+/// One side: prints what it answers.
+fn record(nodes: &Nodes) -> Result<()> {
     // the scripts attach a database of their own, and ours does not run them yet
     let spec = Spec {
         event_scripts: false,
         ..nodes.spec()?
     };
-    let their_spec = Spec {
-        roots: vec![None; nodes.nodes],
-        ..spec.clone()
-    };
-    let mut report = Report::default();
-    println!("# the C cluster");
-    let host = nodes.host()?;
-    let cluster = Cluster::boot(host, &their_spec)?;
-    let theirs = compare::record(&cluster)?;
-    let host = cluster.power_off()?;
-    println!("# the cluster under test");
-    let cluster = Cluster::boot(host, &spec)?;
-    let ours = match compare::record(&cluster) {
-        Ok(ours) => ours,
-        Err(why) => {
-            report.check("the cluster under test goes through all states", || {
-                Err(why)
-            });
-            Vec::new()
-        }
-    };
-    compare::compare(&theirs, &ours, &mut report);
-    nodes.keep_logs(&cluster, &report)?;
-    Ok(report.finish())
+    let cluster = Cluster::boot(nodes.host()?, &spec)?;
+    let (steps, walked) = compare::record(&cluster);
+    if let Some(logs) = &nodes.logs {
+        cluster.keep_logs(logs)?;
+    }
+    let steps = serde_json::to_string(&steps)?;
+    if let Some(logs) = &nodes.logs {
+        fs::write(logs.join("steps.json"), &steps)?;
+    }
+    print!("{steps}");
+    walked
 }
