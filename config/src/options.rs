@@ -357,7 +357,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         name: "script log level",
         default: Some("ERROR"),
         since: Since::V4_17,
-        doc: "the level at which the output of event scripts is logged",
+        doc: "the level at which the output of scripts and helpers is logged",
         takes: "ERROR, WARNING, NOTICE, INFO, DEBUG or 0 to 10",
         set: Setter::Text(|conf, value| {
             let rejection = |_| invalid("legacy", "script log level", value.text);

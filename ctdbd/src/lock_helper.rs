@@ -57,15 +57,15 @@ impl Outcome {
 }
 
 impl LockHelper {
-    /// Starts the helper. Must be called within a tokio runtime.
+    /// Starts the helper; `errors` is where it complains. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// If the program cannot be run.
-    pub fn start(lock: &ClusterLock, paths: &Paths) -> io::Result<Self> {
-        Self::spawn(&lock.argv(paths))
+    pub fn start(lock: &ClusterLock, paths: &Paths, errors: Stdio) -> io::Result<Self> {
+        Self::spawn(&lock.argv(paths), errors)
     }
 
-    fn spawn(argv: &[std::ffi::OsString]) -> io::Result<Self> {
+    fn spawn(argv: &[std::ffi::OsString], errors: Stdio) -> io::Result<Self> {
         let Some((program, args)) = argv.split_first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -73,7 +73,8 @@ impl LockHelper {
         command
             .args(args)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(errors);
         // a helper looks for its parent only now and then
         sys::child::set_parent_death_signal(command.as_std_mut(), Signal::SIGTERM);
         let named = |error: io::Error| {
@@ -142,7 +143,7 @@ mod tests {
 
     fn helper(script: &str) -> LockHelper {
         let argv = ["/bin/sh", "-c", script].map(Into::into);
-        LockHelper::spawn(&argv).unwrap()
+        LockHelper::spawn(&argv, Stdio::inherit()).unwrap()
     }
 
     #[tokio::test]
@@ -205,7 +206,8 @@ mod tests {
             .build()
             .unwrap();
         let _guard = runtime.enter();
-        let error = LockHelper::spawn(&["/nonexistent/helper".into()]).unwrap_err();
+        let error =
+            LockHelper::spawn(&["/nonexistent/helper".into()], Stdio::inherit()).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/helper"), "{error}");
     }
 }

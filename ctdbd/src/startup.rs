@@ -241,6 +241,7 @@ impl Setup {
             nodes,
             nodes_source: self.nodes_source,
             cluster: self.config.cluster,
+            script_log_level: self.config.legacy.script_log_level,
             paths: self.paths,
             port,
             tunables: self.tunables,

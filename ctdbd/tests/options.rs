@@ -201,6 +201,33 @@ async fn a_mistake_in_ctdb_conf_waits_for_the_next_start_of_ctdbd() {
     eventually("another one", || async { managers().get(1).copied() }).await;
 }
 
+/// A cluster lock's helper that only complains: C logs that, and at this level.
+#[tokio::test]
+async fn what_a_helper_complains_of_is_in_the_log() {
+    let node = Node::new(
+        "[cluster]\nleader timeout = 1\ncluster lock = !BASE/helper.sh\n\
+         [legacy]\nscript log level = WARNING\n",
+    );
+    node.write("helper.sh", "#!/bin/sh\necho it rains >&2\nprintf 3\n");
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(node.path("helper.sh"), executable).unwrap();
+    let json = |command: &mut std::process::Command| {
+        command.env("CTDB_LOG_FORMAT", "json");
+    };
+    let _daemon = node.start(json).await;
+    let logged = || async {
+        let objects = objects(&node.log());
+        objects
+            .into_iter()
+            .find(|object| object["message"] == "it rains")
+    };
+    let line = eventually("it is logged", logged).await;
+    assert_eq!(
+        (&line["level"], &line["program"]),
+        (&"WARNING".into(), &"ctdbd".into())
+    );
+}
+
 #[tokio::test]
 async fn max_queue_drop_msg_cuts_off_who_does_not_read() {
     let node = Node::new("");

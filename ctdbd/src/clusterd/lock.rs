@@ -9,6 +9,7 @@
 //! ```
 
 use std::future::pending;
+use std::process::Stdio;
 use std::time::Duration;
 
 use cluster::manager::LockEvent;
@@ -114,7 +115,7 @@ impl Lock {
             self.leaving = None;
         }
         let lock = self.lock.as_ref().ok_or("no cluster lock is configured")?;
-        LockHelper::start(lock, &self.paths).map_err(|error| error.to_string())
+        LockHelper::start(lock, &self.paths, Stdio::inherit()).map_err(|error| error.to_string())
     }
 }
 

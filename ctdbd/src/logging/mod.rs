@@ -16,11 +16,13 @@
 //!   tracing event ── line (text or JSON) ── sink (file, standard error, syslog)
 //! ```
 
+mod children;
 mod line;
 mod settings;
 mod sink;
 
 use std::io;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,10 +36,11 @@ use wire::Pnn;
 
 pub use settings::{FORMAT, Format, LogSettings, UnknownFormat};
 
+use children::Children;
 use line::Who;
 use sink::{LogFile, Sink};
 
-/// The log is on standard error: what is written there besides would stand there twice.
+/// What is written on standard error is in the log already: the log is there, or ctdbd reads it from there.
 static ON_STDERR: AtomicBool = AtomicBool::new(false);
 
 /// Changes the log while the program runs: its level (`ctdb setdebug`), and its file after it was renamed (SIGHUP).
@@ -49,6 +52,7 @@ pub struct LogHandle {
     node: Arc<AtomicI64>,
     settings: LogSettings,
     file: Option<Arc<LogFile>>,
+    children: Children,
 }
 
 impl LogHandle {
@@ -60,7 +64,26 @@ impl LogHandle {
             )),
             settings,
             file: sink.file(),
+            children: Children::default(),
         }
+    }
+
+    /// From now on what children write is read into the log, unless the log is where they write anyway. Must be called
+    /// within a tokio runtime.
+    ///
+    /// # Errors
+    /// If there is no pipe to be had.
+    pub fn collect_children(&self, level: LogLevel) -> io::Result<()> {
+        match self.settings.location {
+            Location::Stderr => Ok(()),
+            _ => self.children.collect(level),
+        }
+    }
+
+    /// Standard output or error of a child.
+    #[must_use]
+    pub fn child_output(&self) -> Stdio {
+        self.children.stdio()
     }
 
     /// Opens the log file again by its name, where the log is a file: logrotate has moved the old one away.
@@ -136,7 +159,8 @@ pub fn init(settings: LogSettings, paths: &Paths, program: &str) -> io::Result<L
         None => sys::host_name(),
     };
     let sink = Sink::open(&settings.location, program, settings.handed_down)?;
-    ON_STDERR.store(settings.location == Location::Stderr, Ordering::Relaxed);
+    let on_stderr = settings.location == Location::Stderr || settings.handed_down;
+    ON_STDERR.store(on_stderr, Ordering::Relaxed);
     let program = program.to_owned();
     let (handle, layer) = LogLayer::new(settings, sink, Who { host, program });
     let subscriber = tracing_subscriber::registry().with(layer);

@@ -65,6 +65,7 @@ impl Manager {
         command
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::null())
+            .stderr(self.log.child_output())
             .kill_on_drop(true);
         sys::child::set_parent_death_signal(
             command.as_std_mut(),

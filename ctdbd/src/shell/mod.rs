@@ -17,6 +17,7 @@ mod orphans;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -74,6 +75,8 @@ pub struct Parts {
     pub tunables: Tunables,
     /// Shown a lock that is long in coming (`lock debug script`).
     pub lock_debug_script: Option<PathBuf>,
+    /// At which level what children write is logged (`script log level`).
+    pub script_log_level: LogLevel,
     /// The log.
     pub log: LogHandle,
 }
@@ -119,6 +122,7 @@ pub(crate) type Handle = Rc<RefCell<Shell>>;
 /// # Errors
 /// If a socket or a signal handler cannot be set up.
 pub async fn run(parts: Parts) -> anyhow::Result<i32> {
+    parts.log.collect_children(parts.script_log_level)?;
     let (events_in, events) = unbounded_channel();
     let worker = Program {
         path: parts.paths.helper("ctdb-database-worker"),
@@ -337,10 +341,11 @@ impl Shell {
             return;
         };
         let (lock, paths) = (self.cluster_lock.clone(), self.paths.clone());
+        let errors = self.log.child_output();
         tokio::task::spawn_local(async move {
             let start = Instant::now();
             let outcome = match lock {
-                Some(lock) => try_lock(&lock, &paths).await,
+                Some(lock) => try_lock(&lock, &paths, errors).await,
                 None => LockOutcome::Failed("there is no cluster lock".into()),
             };
             let latency = start.elapsed().as_secs_f64();
@@ -401,8 +406,8 @@ impl Shell {
     }
 }
 
-async fn try_lock(lock: &ClusterLock, paths: &Paths) -> LockOutcome {
-    let mut helper = match LockHelper::start(lock, paths) {
+async fn try_lock(lock: &ClusterLock, paths: &Paths, errors: Stdio) -> LockOutcome {
+    let mut helper = match LockHelper::start(lock, paths, errors) {
         Ok(helper) => helper,
         Err(why) => return LockOutcome::Failed(why.to_string()),
     };

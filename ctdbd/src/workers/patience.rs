@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use crate::logging::LogHandle;
+
 use super::dispatch::WorkerId;
 use super::{DatabaseFile, Job};
 
@@ -113,13 +115,19 @@ impl Wait {
 
 impl Complaint {
     /// Runs the lock debugging script beside everything else, with upstream's arguments: the waiting process, what it
-    /// waits for, the file and the kind of its locks.
-    pub(super) fn debug(&self, script: &Path, pid: u32) {
+    /// waits for, the file and the kind of its locks. What it finds out is read into the log.
+    pub(super) fn debug(&self, script: &Path, pid: u32, log: Option<&LogHandle>) {
         let mutexes = self.file.flags & MUTEX_LOCKING != 0;
         let mut command = Command::new(script);
         command.arg(pid.to_string()).arg(self.scope);
         command.arg(&self.file.path);
         command.arg(if mutexes { "MUTEX" } else { "FCNTL" });
+        if let Some(log) = log {
+            command
+                .stdout(log.child_output())
+                .stderr(log.child_output());
+            command.envs(log.variables());
+        }
         match command.stdin(Stdio::null()).spawn() {
             Ok(mut child) => drop(tokio::spawn(async move { child.wait().await })),
             Err(error) => {

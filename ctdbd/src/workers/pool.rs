@@ -214,7 +214,7 @@ impl Actor {
             }
             tracing::warn!(pid = process.pid, "{}", complaint.text);
             if let Some(script) = &self.debug_script {
-                complaint.debug(script, process.pid);
+                complaint.debug(script, process.pid, self.program.log.as_ref());
             }
         }
     }

@@ -85,10 +85,10 @@ fn command(program: &Program, file: &DatabaseFile, socket: OwnedFd) -> Command {
         .arg(&file.path);
     command.arg("--flags").arg(format!("{:#x}", file.flags));
     command.arg("--hash-size").arg(file.hash_size.to_string());
-    command
-        .stdin(Stdio::from(socket))
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit());
+    command.stdin(Stdio::from(socket)).stdout(Stdio::null());
+    if let Some(log) = &program.log {
+        command.stderr(log.child_output());
+    }
     command.kill_on_drop(true);
     command
 }

@@ -271,7 +271,7 @@ pub(super) const OPTIONS: &[Line] = &[
     ("legacy: lmaster capability", Tested("cluster, ctdbd")),
     ("legacy: start as stopped", Tested("cluster, ctdbd")),
     ("legacy: start as disabled", Tested("cluster, ctdbd")),
-    ("legacy: script log level", NotYet(EVENTS)),
+    ("legacy: script log level", Tested("ctdbd")),
 ];
 
 /// A tunable, what it does, and what is known of it.
