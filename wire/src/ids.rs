@@ -26,6 +26,7 @@ macro_rules! ids {
         }
 
         impl Encode for $name {
+            #[inline]
             fn encode(&self, out: &mut Vec<u8>) {
                 self.0.encode(out);
             }
@@ -33,6 +34,7 @@ macro_rules! ids {
 
         impl Decode for $name {
             const MIN_SIZE: usize = size_of::<$int>();
+            #[inline]
             fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 r.get().map(Self)
             }

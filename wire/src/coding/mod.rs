@@ -114,6 +114,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A cursor at the beginning of `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
@@ -124,6 +125,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Names what is read next, for errors.
+    #[inline]
     pub fn at(&mut self, type_name: &'static str, field: &'static str) -> &mut Self {
         self.type_name = type_name;
         self.field = field;
@@ -140,6 +142,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes not yet read.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.position
     }
@@ -153,21 +156,30 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] if there are fewer.
+    #[inline]
     pub fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
-        let rest = &self.bytes[self.position..];
-        let taken = rest.get(..n).ok_or(DecodeError::Truncated {
-            place: self.place(),
-            expected: n,
-            found: rest.len(),
-        })?;
+        let Some(taken) = self.bytes[self.position..].get(..n) else {
+            return Err(self.truncated(n));
+        };
         self.position += n;
         Ok(taken)
+    }
+
+    /// Kept out of the way of what is read well.
+    #[cold]
+    fn truncated(&self, expected: usize) -> DecodeError {
+        DecodeError::Truncated {
+            place: self.place(),
+            expected,
+            found: self.remaining(),
+        }
     }
 
     /// The next `N` bytes.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] if there are fewer.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
@@ -175,6 +187,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Everything not yet read.
+    #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         let rest = &self.bytes[self.position..];
         self.position = self.bytes.len();
@@ -185,6 +198,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] if there are fewer.
+    #[inline]
     pub fn pad(&mut self, n: usize) -> Result<(), DecodeError> {
         self.take(n).map(drop)
     }
@@ -193,6 +207,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Those of the type.
+    #[inline]
     pub fn get<T: Decode>(&mut self) -> Result<T, DecodeError> {
         T::decode(self)
     }
@@ -201,6 +216,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`]
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
         self.get()
     }
@@ -209,6 +225,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`]
+    #[inline]
     pub fn u64(&mut self) -> Result<u64, DecodeError> {
         self.get()
     }
@@ -236,6 +253,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] if the length or the bytes are not all there.
+    #[inline]
     pub fn counted(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.u32()?;
         self.take(length as usize)

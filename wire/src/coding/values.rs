@@ -5,12 +5,14 @@ use super::{Decode, DecodeError, Encode, Reader};
 macro_rules! primitives {
     ($($ty:ty)*) => {$(
         impl Encode for $ty {
+            #[inline]
             fn encode(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_ne_bytes());
             }
         }
         impl Decode for $ty {
             const MIN_SIZE: usize = size_of::<$ty>();
+            #[inline]
             fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 r.array().map(<$ty>::from_ne_bytes)
             }
