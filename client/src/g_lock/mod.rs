@@ -16,8 +16,8 @@
 //!    looks again  <------------------ Look
 //! ```
 //!
-//! So locks go round in the order of asking, without polling; a lock is never free while one of ours
-//! waits for one of ours. A message may be lost with a node: after a while the waiter looks again, and
+//! So locks go round in the order of asking, without polling. After some turns the lock is left free for
+//! a few milliseconds, so that clients of C's get it too. A message may be lost with a node: after a while the waiter looks again, and
 //! asks the holder's daemon whether there still is such a client. What a dead holder left in the list
 //! is removed by whoever meets it.
 
@@ -35,7 +35,7 @@ use wire::types::{DbFlags, GLockEntry, GLockList, GLockMode, ServerId};
 use crate::connection::Client;
 use crate::database::{Database, Deadline, RecordLock};
 use crate::error::Result;
-use queue::Signal;
+use queue::{Behind, Signal};
 use service::Inner;
 use word::{Word, address, is_ours};
 
@@ -110,6 +110,7 @@ impl GLocks {
 
     async fn acquire(&self, name: &[u8], entry: &GLockEntry, deadline: Deadline) -> Result<()> {
         let mut dead = Vec::new();
+        self.inner.pause(name).await;
         loop {
             let Some(holder) = self.look(name, entry, &dead, deadline).await? else {
                 return Ok(());
@@ -221,7 +222,7 @@ impl GLock {
         self.released = true;
         let inner = self.locks.inner.clone();
         inner
-            .release(&self.name, &self.server, Vec::new(), timeout)
+            .release(&self.name, &self.server, Behind::default(), timeout)
             .await
     }
 }

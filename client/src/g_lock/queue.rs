@@ -26,9 +26,18 @@ pub(super) struct Queues {
 
 #[derive(Debug, Default)]
 struct Own {
-    behind: Vec<GLockEntry>,
+    behind: Behind,
     signal: Option<Signal>,
     wake: Rc<Notify>,
+}
+
+/// Those who wait behind a holder.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Behind {
+    /// In the order of asking.
+    pub(super) waiters: Vec<GLockEntry>,
+    /// How often the lock has been handed on since it was free.
+    pub(super) turns: u32,
 }
 
 impl Own {
@@ -52,7 +61,7 @@ impl Queues {
     }
 
     /// It is neither any more; those who waited behind it.
-    pub(super) fn leave(&mut self, unique: u64) -> Vec<GLockEntry> {
+    pub(super) fn leave(&mut self, unique: u64) -> Behind {
         self.own
             .remove(&unique)
             .map(|own| own.behind)
@@ -64,25 +73,22 @@ impl Queues {
         let Some(own) = self.own.get_mut(&unique) else {
             return false;
         };
-        let known = own.behind.iter().any(|other| other.server == waiter.server);
-        if !known && own.behind.len() < LONGEST {
-            own.behind.push(waiter);
+        let waiters = &mut own.behind.waiters;
+        let known = waiters.iter().any(|other| other.server == waiter.server);
+        if !known && waiters.len() < LONGEST {
+            waiters.push(waiter);
             return true;
         }
         known
     }
 
     /// A waiter holds the lock now, with these behind it; otherwise they come back.
-    pub(super) fn grant(
-        &mut self,
-        unique: u64,
-        mut behind: Vec<GLockEntry>,
-    ) -> Result<(), Vec<GLockEntry>> {
+    pub(super) fn grant(&mut self, unique: u64, mut behind: Behind) -> Result<(), Behind> {
         let Some(own) = self.own.get_mut(&unique) else {
             return Err(behind);
         };
         // they asked before those who found this waiter in the record already
-        behind.append(&mut own.behind);
+        behind.waiters.append(&mut own.behind.waiters);
         own.behind = behind;
         own.tell(Signal::Granted);
         Ok(())
@@ -132,11 +138,14 @@ mod tests {
         assert!(queues.enter(1) && !queues.enter(1));
         assert!(queues.wait_behind(1, waiter(30)));
         assert!(queues.wait_behind(1, waiter(30)), "once is enough");
-        assert_eq!(queues.grant(1, vec![waiter(10), waiter(20)]), Ok(()));
-        let behind = [waiter(10), waiter(20), waiter(30)];
-        assert_eq!(queues.leave(1), behind);
+        let behind = |uniques: &[u64]| Behind {
+            waiters: uniques.iter().map(|unique| waiter(*unique)).collect(),
+            turns: 4,
+        };
+        assert_eq!(queues.grant(1, behind(&[10, 20])), Ok(()));
+        assert_eq!(queues.leave(1), behind(&[10, 20, 30]));
         assert!(!queues.wait_behind(1, waiter(40)), "it is gone");
-        assert_eq!(queues.grant(1, behind.to_vec()), Err(behind.to_vec()));
+        assert_eq!(queues.grant(1, behind(&[50])), Err(behind(&[50])));
     }
 
     #[test]
@@ -145,7 +154,7 @@ mod tests {
         queues.enter(1);
         assert!(queues.signal(1).is_err());
         queues.look(1, server(9));
-        queues.grant(1, Vec::new()).unwrap();
+        queues.grant(1, Behind::default()).unwrap();
         queues.look(1, server(9));
         assert_eq!(queues.signal(1).unwrap(), Signal::Granted);
         assert!(queues.signal(1).is_err());

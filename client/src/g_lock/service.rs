@@ -1,6 +1,7 @@
 //! The task that answers other clients, and the handing over of locks.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use wire::Srvid;
 use wire::coding::{Decode, Encode};
 use wire::types::{GLockEntry, GLockList, GLockMode, ServerId};
 
-use super::queue::{Queues, Signal};
+use super::queue::{Behind, Queues, Signal};
 use super::word::{self, Word, address};
 use crate::database::Database;
 use crate::error::Result;
@@ -19,6 +20,11 @@ use crate::traverse::private_srvid;
 
 /// How long unlocking in the background may take. What it does not manage others clean up.
 const BACKGROUND: Duration = Duration::from_secs(60);
+/// A lock that was handed on so often is left free for a moment: C's clients look for that, and would
+/// else wait for as long as ours want the lock.
+const TURNS: u32 = 32;
+/// That moment. They look once a millisecond, and need the record for it.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a client's locks share.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(super) struct Inner {
     sequence: RefCell<u32>,
     unwanted: mpsc::UnboundedSender<Unwanted>,
     service: RefCell<Option<AbortHandle>>,
+    /// Locks that are left free for a moment.
+    pausing: RefCell<BTreeSet<Box<[u8]>>>,
 }
 
 /// A lock to be released in the background, and who waits for it.
@@ -36,7 +44,7 @@ pub(super) struct Inner {
 struct Unwanted {
     name: Box<[u8]>,
     server: ServerId,
-    behind: Vec<GLockEntry>,
+    behind: Behind,
 }
 
 impl Drop for Inner {
@@ -58,6 +66,7 @@ pub(super) async fn start(db: Database) -> Result<Rc<Inner>> {
         sequence: RefCell::default(),
         unwanted,
         service: RefCell::default(),
+        pausing: RefCell::default(),
     });
     let service = serve(Rc::downgrade(&inner), subscription, requests);
     let service = tokio::task::spawn_local(service).abort_handle();
@@ -135,8 +144,13 @@ impl Inner {
                     self.tell(&waiter.server, &Word::Look { to, gone: holder });
                 }
             }
-            Word::Granted { to, behind, name } => {
-                if let Err(behind) = queues.grant(to.unique, behind) {
+            Word::Granted {
+                to,
+                turns,
+                behind: waiters,
+                name,
+            } => {
+                if let Err(behind) = queues.grant(to.unique, Behind { waiters, turns }) {
                     // it has given up waiting
                     let server = to;
                     self.queue(Unwanted {
@@ -155,7 +169,7 @@ impl Inner {
         self.queue(Unwanted {
             name: name.into(),
             server: server.clone(),
-            behind: Vec::new(),
+            behind: Behind::default(),
         });
     }
 
@@ -171,28 +185,60 @@ impl Inner {
         }
     }
 
+    /// Returns when this lock may be asked for by this client.
+    pub(super) async fn pause(&self, name: &[u8]) {
+        if self.pausing.borrow().contains(name) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Takes a holder out of the record and writes those into it who are next.
     pub(super) async fn release(
-        &self,
+        self: &Rc<Self>,
         name: &[u8],
         server: &ServerId,
-        mut behind: Vec<GLockEntry>,
+        mut behind: Behind,
         timeout: Duration,
     ) -> Result<()> {
         let record = self.db.lock_record(name, timeout).await;
         // whoever asks from now on is told to look, also if this fails
-        behind.append(&mut self.queues.borrow_mut().leave(server.unique));
+        let mut later = self.queues.borrow_mut().leave(server.unique);
+        behind.waiters.append(&mut later.waiters);
+        behind.turns = behind.turns.max(later.turns);
         let mut record = record?;
         let mut holders = GLockList::from_bytes(record.value())?.holders;
         let before = holders.len();
         holders.retain(|holder| holder.server != *server);
-        let granted = admit(&mut holders, &mut behind);
+        let pause = behind.turns >= TURNS && !behind.waiters.is_empty();
+        let granted = match pause {
+            true => Vec::new(),
+            false => admit(&mut holders, &mut behind.waiters),
+        };
         if holders.len() != before || !granted.is_empty() {
             super::store(&mut record, holders)?;
         }
         drop(record);
-        self.hand_over(name, server, (granted, behind));
+        match pause {
+            true => self.hand_over_later(name, server, behind.waiters),
+            false => self.hand_over(name, server, (granted, behind)),
+        }
         Ok(())
+    }
+
+    /// Leaves the lock free for a moment, and then gives it to those who waited.
+    fn hand_over_later(self: &Rc<Self>, name: &[u8], gone: &ServerId, waiters: Vec<GLockEntry>) {
+        self.pausing.borrow_mut().insert(name.into());
+        let lock = Unwanted {
+            name: name.into(),
+            server: gone.clone(),
+            behind: Behind { waiters, turns: 0 },
+        };
+        let inner = self.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(PAUSE).await;
+            inner.pausing.borrow_mut().remove(&lock.name);
+            inner.release_now(lock).await;
+        });
     }
 
     /// The first of those who hold the lock now has the others behind it; if nobody does, they look for
@@ -201,10 +247,10 @@ impl Inner {
         &self,
         name: &[u8],
         gone: &ServerId,
-        (granted, mut behind): (Vec<GLockEntry>, Vec<GLockEntry>),
+        (granted, mut behind): (Vec<GLockEntry>, Behind),
     ) {
         if granted.is_empty() {
-            for waiter in &behind {
+            for waiter in &behind.waiters {
                 let (to, gone) = (waiter.server.clone(), gone.clone());
                 self.tell(&waiter.server, &Word::Look { to, gone });
             }
@@ -212,7 +258,8 @@ impl Inner {
         for holder in &granted {
             let word = Word::Granted {
                 to: holder.server.clone(),
-                behind: std::mem::take(&mut behind),
+                turns: behind.turns.saturating_add(1),
+                behind: std::mem::take(&mut behind.waiters),
                 name: name.into(),
             };
             self.tell(&holder.server, &word);

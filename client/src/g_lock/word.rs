@@ -45,9 +45,11 @@ pub(super) enum Word {
         waiter: GLockEntry,
         name: Box<[u8]>,
     },
-    /// The record says that `to` holds the lock. Those behind wait for it.
+    /// The record says that `to` holds the lock, for so many turns without a pause. Those behind wait
+    /// for it.
     Granted {
         to: ServerId,
+        turns: u32,
         behind: Vec<GLockEntry>,
         name: Box<[u8]>,
     },
@@ -68,9 +70,15 @@ impl Encode for Word {
                 waiter.encode(out);
                 out.extend_from_slice(name);
             }
-            Self::Granted { to, behind, name } => {
+            Self::Granted {
+                to,
+                turns,
+                behind,
+                name,
+            } => {
                 2u32.encode(out);
                 to.encode(out);
+                turns.encode(out);
                 behind.encode(out);
                 out.extend_from_slice(name);
             }
@@ -93,6 +101,7 @@ impl Decode for Word {
             }),
             2 => Ok(Self::Granted {
                 to: r.get()?,
+                turns: r.get()?,
                 behind: r.get()?,
                 name: r.rest().into(),
             }),
@@ -143,6 +152,7 @@ mod tests {
             },
             Word::Granted {
                 to: to.clone(),
+                turns: 3,
                 behind: vec![waiter.clone(), waiter],
                 name,
             },

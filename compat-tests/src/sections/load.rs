@@ -54,9 +54,31 @@ const WORKLOADS: &[(On, &str)] = &[
 
 pub(super) fn run(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
     for &(on, words) in WORKLOADS {
-        report.check(&format!("ctdb-load {words}"), || work(cluster, on, words));
+        report.check(&format!("ctdb-load {words}"), || {
+            work(cluster, on, &format!("--seconds 1 {words}"))
+        });
     }
+    report.check("the C tool's transactions get their turns", || {
+        together_with_c(cluster)
+    });
     Ok(())
+}
+
+/// The tool waits for the same global lock, in its own way. `ctdb-load` finds out if one of them
+/// writes while another does.
+fn together_with_c(cluster: &Cluster) -> Result<()> {
+    let nodes = &cluster.nodes[..];
+    let words = "--seconds 3 transaction --model persistent";
+    let begin = |node| start(node, nodes.len(), words);
+    let programs: Vec<_> = nodes.iter().map(begin).collect::<Result<_>>()?;
+    let last = &nodes[cluster.last()];
+    last.sh("sleep 0.5; echo value > /var/log/ctdb/value")?;
+    for number in 0..3 {
+        let key = format!("key{number}");
+        last.ctdb(&["pstore", "load_persistent.tdb", &key, "/var/log/ctdb/value"])?;
+    }
+    let ends: Vec<_> = programs.into_iter().map(end).collect();
+    ends.into_iter().try_for_each(|end| end)
 }
 
 fn work(cluster: &Cluster, on: On, words: &str) -> Result<()> {
@@ -75,12 +97,7 @@ fn start(node: &Node, participants: usize, words: &str) -> Result<Child> {
     let program = std::env::current_exe()?.with_file_name("ctdb-load");
     let mut command = node.command(&program.to_string_lossy());
     command
-        .args([
-            "--seconds",
-            "1",
-            "--participants",
-            &participants.to_string(),
-        ])
+        .args(["--participants", &participants.to_string()])
         .args(words.split(' '))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
