@@ -76,8 +76,7 @@ impl Outgoing {
     /// # Errors
     /// [`Error::Backlog`], [`Error::Disconnected`].
     pub fn send(&self, packet: &Packet<'_>) -> Result<()> {
-        let mut bytes = Vec::new();
-        packet.encode(&mut bytes);
+        let bytes = packet.to_bytes();
         let waiting = self.waiting.load(Ordering::Relaxed);
         if waiting > 0 && waiting.saturating_add(bytes.len()) > self.limit {
             return Err(Error::Backlog { limit: self.limit });

@@ -15,9 +15,9 @@
 use std::ops::ControlFlow;
 
 use tracing::{error, info, warn};
-use wire::coding::{Decode, Encode};
+use wire::coding::Encode;
 use wire::tunables::Tunables;
-use wire::types::{PullDbExt, RecBuffer, RecordFlags, RecordHeader, TransDb};
+use wire::types::{PullDbExt, RecBuffer, RecBufferRef, RecordFlags, TransDb};
 use wire::{DbId, Generation, Pnn, ReqId, Srvid};
 
 use crate::database::Database;
@@ -168,7 +168,7 @@ impl Engine {
             .values_mut()
             .find(|db| db.push.as_ref().is_some_and(|push| push.srvid == srvid));
         let Some(db) = db else { return };
-        let stored = RecBuffer::from_bytes(data)
+        let stored = RecBufferRef::from_bytes(data)
             .map_err(|why| why.to_string())
             .and_then(|buffer| store_pushed(ctx, db, &buffer));
         let name = &db.name;
@@ -374,12 +374,16 @@ fn send_all(ctx: &mut Ctx<'_>, db: &Database, to: Pnn, srvid: Srvid) -> Result<u
 }
 
 /// Stores the records of one message; a recovery ends every read-only delegation.
-fn store_pushed(ctx: &mut Ctx<'_>, db: &mut Database, buffer: &RecBuffer) -> Result<u32, Refusal> {
-    for item in buffer.records() {
+fn store_pushed(
+    ctx: &mut Ctx<'_>,
+    db: &mut Database,
+    buffer: &RecBufferRef<'_>,
+) -> Result<u32, Refusal> {
+    for item in buffer.records_with_header() {
         let item = item.map_err(|why| why.to_string())?;
-        let (mut header, value) = RecordHeader::split(item.data).map_err(|why| why.to_string())?;
+        let mut header = item.header.ok_or("a record without a header")?;
         header.flags.remove(RecordFlags::RO_FLAGS);
-        record::write(ctx, db, item.key, &mut header, value).map_err(|why| why.to_string())?;
+        record::write(ctx, db, item.key, &mut header, item.data).map_err(|why| why.to_string())?;
     }
     Ok(buffer.count)
 }

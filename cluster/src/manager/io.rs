@@ -134,6 +134,15 @@ pub enum Output {
         /// Its data.
         data: Vec<u8>,
     },
+    /// Send the same message to each of some nodes.
+    MessageEach {
+        /// The nodes.
+        destinations: Vec<Pnn>,
+        /// To which SRVID.
+        srvid: Srvid,
+        /// Its data.
+        data: Vec<u8>,
+    },
     /// Ask the daemon to deliver messages to this SRVID.
     RegisterSrvid(Srvid),
     /// End that.

@@ -260,6 +260,16 @@ impl Shell {
                 let body = Body::ReqMessage(ReqMessage { srvid, data: &data });
                 self.send(destination, ReqId(0), body);
             }
+            Output::MessageEach {
+                destinations,
+                srvid,
+                data,
+            } => {
+                let body = Body::ReqMessage(ReqMessage { srvid, data: &data });
+                for destination in destinations {
+                    self.send(destination, ReqId(0), body);
+                }
+            }
             Output::RegisterSrvid(srvid) => {
                 self.register(srvid, &Request::RegisterSrvid(srvid));
             }

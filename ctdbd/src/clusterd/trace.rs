@@ -75,6 +75,17 @@ impl fmt::Display for Out<'_> {
                     data.len()
                 )
             }
+            Output::MessageEach {
+                destinations,
+                srvid,
+                data,
+            } => {
+                let (nodes, length) = (destinations.len(), data.len());
+                write!(
+                    f,
+                    "message to each of {nodes} nodes, {srvid}, {length} bytes"
+                )
+            }
             other => write!(f, "{other:?}"),
         }
     }

@@ -331,7 +331,8 @@ pub trait Encode {
 
     /// The value's bytes alone.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        // room for a number or a record's header; what is larger reserves what it needs
+        let mut out = Vec::with_capacity(32);
         self.encode(&mut out);
         out
     }

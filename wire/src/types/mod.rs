@@ -28,8 +28,8 @@ pub use node::{
     RunState, VnnMap,
 };
 pub use record::{
-    OwnedRecord, RECORD_HEADER_SIZE, RecBuffer, Record, RecordFlags, RecordHeader, Records,
-    SEQNUM_KEY,
+    OwnedRecord, RECORD_HEADER_SIZE, RecBuffer, RecBufferRef, Record, RecordFlags, RecordHeader,
+    Records, SEQNUM_KEY,
 };
 pub use statistics::{
     BUCKETS, DbStatistics, HOT_KEYS, HotKey, LatencyCounter, LockStatistics, ReclockStatistics,

@@ -293,6 +293,7 @@ impl RecBuffer {
 
 impl Encode for RecBuffer {
     fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.size());
         self.db.encode(out);
         self.count.encode(out);
         out.extend_from_slice(&self.buf);
@@ -305,15 +306,46 @@ impl Decode for RecBuffer {
 
     /// Takes everything that is left, and checks every record in it.
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let db = r.at("RecBuffer", "db").get()?;
-        let count = r.at("RecBuffer", "count").get()?;
-        let bytes = r.at("RecBuffer", "records").rest();
-        Records::new(count, bytes).try_for_each(|record| record.map(drop))?;
+        let RecBufferRef { db, count, buf } = RecBufferRef::decode(r)?;
         Ok(Self {
             db,
             count,
-            buf: bytes.to_vec(),
+            buf: buf.to_vec(),
         })
+    }
+}
+
+/// A [`RecBuffer`], borrowed from what was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecBufferRef<'a> {
+    /// The records' database.
+    pub db: DbId,
+    /// How many there are.
+    pub count: u32,
+    /// Their bytes.
+    buf: &'a [u8],
+}
+
+impl<'a> RecBufferRef<'a> {
+    /// Reads a buffer that fills `bytes`, and checks every record in it.
+    ///
+    /// # Errors
+    /// The first that a record or the count gives.
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::decode(&mut Reader::new(bytes))
+    }
+
+    fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let db = r.at("RecBuffer", "db").get()?;
+        let count = r.at("RecBuffer", "count").get()?;
+        let buf = r.at("RecBuffer", "records").rest();
+        Records::new(count, buf).try_for_each(|record| record.map(drop))?;
+        Ok(Self { db, count, buf })
+    }
+
+    /// The records with their headers taken off the data. The last item is an error if one has none.
+    pub fn records_with_header(&self) -> impl Iterator<Item = Result<Record<'a>, DecodeError>> {
+        Records::new(self.count, self.buf).map(|record| record.and_then(Record::with_header))
     }
 }
 

@@ -12,12 +12,16 @@ use crate::step::{cargo, output};
 const LGPL: [&str; 6] = ["wire", "config", "tdb-sys", "tdb", "client", "libctdb-ffi"];
 /// Crates without clock, files, sockets and chance.
 const CORE: [&str; 5] = ["wire", "database", "cluster", "service", "failover"];
-/// All that the core crates may depend on; the last two come with tracing.
-const CORE_DEPENDENCIES: [&str; 11] = [
+/// All that the core crates may depend on; hashbrown and equivalent come with indexmap, the last two
+/// with tracing.
+const CORE_DEPENDENCIES: [&str; 14] = [
     "wire",
     "database",
     "cluster",
     "bitflags",
+    "indexmap",
+    "hashbrown",
+    "equivalent",
     "serde",
     "serde_core",
     "thiserror",

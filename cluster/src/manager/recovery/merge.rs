@@ -10,12 +10,18 @@
 //! to the RSN when it stores a record that it is data master of, so its copy ends strictly newer
 //! than all others. Records of a persistent database go back as they are.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::IntoIter;
+use core::hash::BuildHasherDefault;
+use std::hash::DefaultHasher;
+
+use indexmap::IndexMap;
+use indexmap::map::IntoIter;
 
 use wire::coding::{DecodeError, Encode};
-use wire::types::{RecBuffer, Record, RecordFlags, RecordHeader};
+use wire::types::{RecBuffer, RecBufferRef, Record, RecordFlags, RecordHeader};
 use wire::{DbId, Pnn, ReqId};
+
+/// By key, in the order of arrival: neither a hash's order nor a random seed shows.
+type Copies = IndexMap<Box<[u8]>, Copy, BuildHasherDefault<DefaultHasher>>;
 
 /// Compares copies of one record; the greater wins.
 type Rank = (u64, bool, bool);
@@ -24,7 +30,7 @@ type Rank = (u64, bool, bool);
 struct Copy {
     rank: Rank,
     header: RecordHeader,
-    data: Vec<u8>,
+    data: Box<[u8]>,
 }
 
 /// The newest copies that have arrived.
@@ -33,26 +39,30 @@ pub(super) struct Merge {
     db: DbId,
     leader: Pnn,
     persistent: bool,
-    copies: BTreeMap<Vec<u8>, Copy>,
+    copies: Copies,
 }
 
 impl Merge {
-    pub(super) const fn new(db: DbId, leader: Pnn, persistent: bool) -> Self {
+    pub(super) fn new(db: DbId, leader: Pnn, persistent: bool) -> Self {
         Self {
             db,
             leader,
             persistent,
-            copies: BTreeMap::new(),
+            copies: Copies::default(),
         }
     }
 
     /// Adds the records that `source` sent. Nothing is added if one of them is not whole.
-    pub(super) fn add(&mut self, source: Pnn, records: &RecBuffer) -> Result<(), DecodeError> {
-        let records = records
+    pub(super) fn add(
+        &mut self,
+        source: Pnn,
+        records: &RecBufferRef<'_>,
+    ) -> Result<(), DecodeError> {
+        records
             .records_with_header()
-            .collect::<Result<Vec<_>, _>>()?;
-        for record in records {
-            self.add_record(source, &record);
+            .try_for_each(|record| record.map(drop))?;
+        for record in records.records_with_header() {
+            self.add_record(source, &record?);
         }
         Ok(())
     }
@@ -64,19 +74,16 @@ impl Merge {
             header.dmaster == source,
             header.dmaster != self.leader,
         );
-        if self
-            .copies
-            .get(record.key)
-            .is_some_and(|old| old.rank >= rank)
-        {
-            return;
-        }
-        let copy = Copy {
+        let copy = || Copy {
             rank,
             header,
-            data: record.data.to_vec(),
+            data: record.data.into(),
         };
-        self.copies.insert(record.key.to_vec(), copy);
+        match self.copies.get_mut(record.key) {
+            None => drop(self.copies.insert(record.key.into(), copy())),
+            Some(old) if old.rank < rank => *old = copy(),
+            Some(_) => {}
+        }
     }
 
     /// The records to send back, in buffers that end with the record that exceeds `limit` bytes.
@@ -104,7 +111,7 @@ pub(super) struct Buffers {
     leader: Pnn,
     persistent: bool,
     limit: usize,
-    copies: IntoIter<Vec<u8>, Copy>,
+    copies: IntoIter<Box<[u8]>, Copy>,
 }
 
 impl Buffers {
@@ -164,13 +171,18 @@ mod tests {
         buffer
     }
 
+    fn add(merge: &mut Merge, source: u32, records: &RecBuffer) -> Result<(), DecodeError> {
+        let bytes = records.to_bytes();
+        merge.add(Pnn(source), &RecBufferRef::from_bytes(&bytes).unwrap())
+    }
+
     fn merged(
         persistent: bool,
         copies: &[(u32, RecBuffer)],
     ) -> Vec<(String, RecordHeader, String)> {
         let mut merge = Merge::new(DB, LEADER, persistent);
         for (source, buffer) in copies {
-            merge.add(Pnn(*source), buffer).unwrap();
+            add(&mut merge, *source, buffer).unwrap();
         }
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut all = Vec::new();
@@ -233,7 +245,7 @@ mod tests {
         let mut buffer = copy("k", 5, 1, "v");
         buffer.push(ReqId(0), None, b"short", b"no header");
         let mut merge = Merge::new(DB, LEADER, false);
-        assert!(merge.add(Pnn(1), &buffer).is_err());
+        assert!(add(&mut merge, 1, &buffer).is_err());
         assert_eq!(merge.into_buffers(1000).count(), 0);
     }
 
@@ -252,14 +264,19 @@ mod tests {
                 .collect();
             let mut reversed = buffers.clone();
             reversed.reverse();
-            prop_assert_eq!(merged(false, &buffers), merged(false, &reversed));
+            let sorted = |copies| {
+                let mut all = merged(false, copies);
+                all.sort_by(|a, b| a.0.cmp(&b.0));
+                all
+            };
+            prop_assert_eq!(sorted(&buffers), sorted(&reversed));
         }
 
         #[test]
         fn buffers_hold_everything_once(count in 0..200usize, limit in 1..500usize) {
             let mut merge = Merge::new(DB, LEADER, false);
             for n in 0..count {
-                merge.add(Pnn(1), &copy(&format!("key{n:04}"), 1, 1, "value")).unwrap();
+                add(&mut merge, 1, &copy(&format!("key{n:04}"), 1, 1, "value")).unwrap();
             }
             let total: u32 = merge.into_buffers(limit).map(|(n, _)| n).sum();
             prop_assert_eq!(total as usize, count);

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use tracing::{error, info};
-use wire::coding::Decode;
 use wire::control::Request;
 use wire::packet::ControlFlags;
-use wire::types::{LMASTER_ANY, PullDbExt, RecBuffer};
+use wire::types::{LMASTER_ANY, PullDbExt, RecBufferRef};
 use wire::{DbId, Pnn, Srvid};
 
 use super::database::Setup;
@@ -60,7 +59,7 @@ impl Pulls {
         let Some(pull) = self.pulls.get_mut(&srvid) else {
             return;
         };
-        let records = match RecBuffer::from_bytes(data) {
+        let records = match RecBufferRef::from_bytes(data) {
             Ok(records) if records.db == self.db => records,
             Ok(records) => {
                 error!(

@@ -43,14 +43,11 @@ impl Push {
         for (count, data) in self.buffers.by_ref().take(WINDOW) {
             debug!("Pushing buffer with {count} records");
             self.sent = self.sent.saturating_add(count);
-            for &destination in nodes {
-                let data = data.clone();
-                io.push(Output::Message {
-                    destination,
-                    srvid: self.to,
-                    data,
-                });
-            }
+            io.push(Output::MessageEach {
+                destinations: nodes.to_vec(),
+                srvid: self.to,
+                data,
+            });
         }
     }
 

@@ -443,6 +443,15 @@ impl Sim {
                 } => {
                     self.send(n, destination, srvid, &data);
                 }
+                Output::MessageEach {
+                    destinations,
+                    srvid,
+                    data,
+                } => {
+                    for destination in destinations {
+                        self.send(n, destination, srvid, &data);
+                    }
+                }
                 Output::RegisterSrvid(srvid) => {
                     assert!(self.nodes[n].srvids.insert(srvid), "registered twice");
                 }
