@@ -71,6 +71,20 @@ mod tests {
     }
 
     #[test]
+    fn queue_buffer_size_is_what_is_read_at_once_within_bounds() {
+        for (size, expected) in [
+            (0, SMALL_TURN),
+            (1024, SMALL_TURN),
+            (1 << 20, 1 << 20),
+            (1 << 30, LARGEST_TURN),
+        ] {
+            let mut frames = Frames::new(size);
+            let buffer = frames.buffer();
+            assert_eq!(buffer.capacity() - buffer.len(), expected);
+        }
+    }
+
+    #[test]
     fn packets_come_out_whole_however_they_came_in() {
         let mut frames = Frames::new(1024);
         let stream = [packet(), packet()].concat();

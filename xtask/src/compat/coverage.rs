@@ -267,7 +267,7 @@ pub(super) const OPTIONS: &[Line] = &[
     ("failover: disabled", NotYet(ADDRESSES)),
     ("failover: shutdown extra timeout", NotYet(ADDRESSES)),
     ("failover: shutdown failover timeout", NotYet(ADDRESSES)),
-    ("legacy: realtime scheduling", Tested("accept")),
+    ("legacy: realtime scheduling", Tested("ctdbd")),
     ("legacy: lmaster capability", Tested("cluster, ctdbd")),
     ("legacy: start as stopped", Tested("cluster, ctdbd")),
     ("legacy: start as disabled", Tested("cluster, ctdbd")),
@@ -492,8 +492,8 @@ pub(super) const TUNABLES: &[TunableLine] = &[
     ),
     (
         "PullDBPreallocation",
-        "none, as in C 4.17, which reads it nowhere: a buffer is as large as its records",
-        There("there is nothing to test"),
+        "none: a buffer is as large as its records",
+        NotYet("nothing reads it in C 4.17 either"),
     ),
     (
         "LockProcessesPerDB",
