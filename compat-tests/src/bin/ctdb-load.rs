@@ -1,6 +1,7 @@
 //! `ctdb-load`: work for one node's ctdbd, and how fast it was done. See [`compat_tests::load`].
 #![forbid(unsafe_code)]
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -25,6 +26,6 @@ fn work(options: &Options) -> Result<()> {
         .enable_all()
         .build()?;
     let summary = LocalSet::new().block_on(&runtime, load::run(options))?;
-    println!("{}", serde_json::to_string(&summary)?);
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&summary)?)?;
     Ok(())
 }

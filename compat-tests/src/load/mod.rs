@@ -116,6 +116,10 @@ struct Write {
     /// How many keys, of each sort.
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keys: u32,
+    /// At most so many writes a second: a volatile record that nobody else wants is written in
+    /// microseconds, and a journal of all that helps nobody.
+    #[arg(long, default_value_t = 1000, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
 }
 
 /// Which records are made.

@@ -107,7 +107,11 @@ impl Writer<'_> {
             let key = self.next_key(client.pnn().0);
             let begin = Instant::now();
             match self.one(&target, &key).await {
-                Ok(()) => self.meter.done(begin.elapsed()),
+                Ok(()) => {
+                    self.meter.done(begin.elapsed());
+                    let next = begin + Duration::from_secs(1) / self.write.rate;
+                    tokio::time::sleep_until(next.into()).await;
+                }
                 Err(error) => {
                     self.meter.failed();
                     ensure!(!is_final(&client, &error), error);
