@@ -162,8 +162,12 @@ fn framed(operation: u32, body: &[u8]) -> Vec<u8> {
 }
 
 fn samples() -> Vec<Packet<'static>> {
+    samples_of(b"a key", b"some data")
+}
+
+/// A packet of each operation with this key and data.
+fn samples_of<'a>(key: &'a [u8], data: &'a [u8]) -> Vec<Packet<'a>> {
     let db = DbId(7);
-    let (key, data) = (&b"a key"[..], &b"some data"[..]);
     let record_flags = Some(RecordFlags::MIGRATED_WITH_DATA);
     let (callid, hopcount) = (wire::packet::function::FETCH, 3);
     let bodies = [
@@ -242,6 +246,24 @@ fn every_packet_comes_back_padded_and_not() {
         packet.encode_unpadded(&mut tight);
         assert_eq!(Packet::decode(&tight), Ok(packet));
         assert!(padded.len() - tight.len() < 16);
+    }
+}
+
+#[test]
+fn lengths_at_their_borders_come_back() {
+    let bytes = vec![0x5a; 1 << 17];
+    let borders = [0, 1, 3, 4, 7, 8, 9, 255, 256, 65_535, 65_536, 1 << 17];
+    for (key, data) in borders
+        .iter()
+        .flat_map(|a| borders.iter().map(move |b| (*a, *b)))
+    {
+        for packet in samples_of(&bytes[..key], &bytes[..data]) {
+            let padded = packet.to_bytes();
+            assert_eq!(Packet::decode(&padded), Ok(packet), "{key} {data}");
+        }
+        let mut buffer = RecBuffer::new(DbId(7));
+        buffer.push(ReqId(1), None, &bytes[..key], &bytes[..data]);
+        assert_eq!(RecBuffer::from_bytes(&buffer.to_bytes()), Ok(buffer));
     }
 }
 
