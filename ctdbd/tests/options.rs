@@ -4,8 +4,6 @@
 #[expect(dead_code, reason = "another test uses more of it")]
 mod node_rig;
 
-use std::os::unix::fs::PermissionsExt;
-
 use client::{Client, Pnn, Srvid};
 use node_rig::{LIMIT, Node, Running, eventually, objects};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,12 +52,8 @@ async fn options_of_cluster_and_legacy() {
          [legacy]\nlmaster capability = no\nstart as disabled = yes\nrealtime scheduling = false\n",
     );
     let (other, own) = ("192.0.2.7", node.address);
-    node.write(
-        "nodes.sh",
-        &format!("#!/bin/sh\necho {other}\necho {own}\n"),
-    );
-    let script = node.path("nodes.sh");
-    std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\necho {other}\necho {own}\n");
+    node.script("nodes.sh", &text);
     node.write("nodes", "192.0.2.99\n");
     let daemon = node.start(|_| {}).await;
     let client = &daemon.client;
@@ -208,9 +202,7 @@ async fn what_a_helper_complains_of_is_in_the_log() {
         "[cluster]\nleader timeout = 1\ncluster lock = !BASE/helper.sh\n\
          [legacy]\nscript log level = WARNING\n",
     );
-    node.write("helper.sh", "#!/bin/sh\necho it rains >&2\nprintf 3\n");
-    let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(node.path("helper.sh"), executable).unwrap();
+    node.script("helper.sh", "#!/bin/sh\necho it rains >&2\nprintf 3\n");
     let json = |command: &mut std::process::Command| {
         command.env("CTDB_LOG_FORMAT", "json");
     };

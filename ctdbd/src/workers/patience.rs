@@ -183,4 +183,48 @@ mod tests {
         assert_eq!(texts(&mut patience, start + STEP * 2).len(), 1);
         assert_eq!(patience.next(), Some(start + STEP * 4));
     }
+
+    #[tokio::test]
+    async fn the_script_gets_upstreams_arguments() {
+        let dir = tempfile::tempdir().unwrap();
+        let (script, out) = (dir.path().join("locks.sh"), dir.path().join("out"));
+        let text = format!(
+            "#!/bin/sh\necho \"$@\" > {0}.new && mv {0}.new {0}\n",
+            out.display()
+        );
+        // by another process: a child of another test must not inherit the file open for writing
+        let write = [
+            "-c",
+            "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"",
+            "sh",
+            &text,
+        ];
+        let written = Command::new("sh").args(write).arg(&script).status().await;
+        assert!(written.unwrap().success());
+        let mut file = DatabaseFile {
+            db: DbId(1),
+            name: "test.tdb".into(),
+            path: "/test.tdb.0".into(),
+            flags: 0,
+            hash_size: 1,
+        };
+        let start = Instant::now();
+        for (flags, expected) in [
+            (0, "4711 DB /test.tdb.0 FCNTL\n"),
+            (MUTEX_LOCKING, "4711 DB /test.tdb.0 MUTEX\n"),
+        ] {
+            file.flags = flags;
+            let mut patience = Patience::default();
+            patience.begin(WorkerId(0), &file, &Job::LockAll, start);
+            patience.complaints(start + STEP)[0].debug(&script, 4711, None);
+            for _ in 0..1000 {
+                if out.exists() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(std::fs::read_to_string(&out).unwrap(), expected);
+            std::fs::remove_file(&out).unwrap();
+        }
+    }
 }

@@ -57,6 +57,16 @@ impl Node {
         fs::write(self.path(name), text.replace("BASE", base)).unwrap();
     }
 
+    /// Writes an executable file, by another process: a child of another test must not inherit it open for writing.
+    pub(crate) fn script(&self, name: &str, text: &str) {
+        let script = "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"";
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script, "sh", text])
+            .arg(self.path(name));
+        assert!(command.status().unwrap().success());
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
