@@ -58,7 +58,7 @@ struct Buffer {
 pub struct Streams {
     protocol: Protocol,
     buffers: BTreeMap<String, Buffer>,
-    /// The controls that were asked, by the asking node or stream and the number.
+    /// The controls that were asked, by stream and number, and by asking node and number.
     asked: BTreeMap<(String, ReqId), Opcode>,
 }
 
@@ -105,27 +105,38 @@ impl Streams {
     }
 }
 
-/// Remembers which control is asked, or says which one is answered. Between nodes the answer comes
-/// on another connection, so the asking node's number counts; on a socket that strace saw the
-/// number of the descriptor.
+/// Remembers which control is asked, or says which one is answered: on the other way of the same
+/// connection, or, between nodes, on any, by the number of the node that asked.
 fn relate(
     asked: &mut BTreeMap<(String, ReqId), Opcode>,
     stream: &str,
     packet: &Packet<'_>,
 ) -> Option<Opcode> {
-    let asker = |pnn: Pnn| match stream.rsplit_once(' ') {
-        Some((descriptor, "read" | "write")) => descriptor.to_owned(),
-        _ => pnn.to_string(),
-    };
-    let header = packet.header;
+    let reqid = packet.header.reqid;
+    let node = |pnn: Pnn| (format!("node {pnn}"), reqid);
     match packet.body {
         Body::ReqControl(control) => {
             let opcode = Opcode::from_u32(control.opcode)?;
-            asked.insert((asker(header.source), header.reqid), opcode);
+            asked.insert((stream.to_owned(), reqid), opcode);
+            asked.insert(node(packet.header.source), opcode);
             None
         }
-        Body::ReplyControl(_) => asked.remove(&(asker(header.destination), header.reqid)),
+        Body::ReplyControl(_) => asked
+            .remove(&(other_way(stream), reqid))
+            .or_else(|| asked.remove(&node(packet.header.destination))),
         _ => None,
+    }
+}
+
+/// The other way of a connection.
+fn other_way(stream: &str) -> String {
+    if let Some((from, to)) = stream.split_once(" > ") {
+        return format!("{to} > {from}");
+    }
+    match stream.rsplit_once(' ') {
+        Some((descriptor, "read")) => format!("{descriptor} write"),
+        Some((descriptor, "write")) => format!("{descriptor} read"),
+        _ => stream.to_owned(),
     }
 }
 

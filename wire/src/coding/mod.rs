@@ -300,6 +300,17 @@ impl<'a> Reader<'a> {
         self.text(bytes)
     }
 
+    /// The same, or nothing where the length is 0, which is C's NULL.
+    ///
+    /// # Errors
+    /// Those of [`Reader::counted_text`].
+    pub fn optional_counted_text(&mut self) -> Result<Option<String>, DecodeError> {
+        match self.counted()? {
+            [] => Ok(None),
+            bytes => self.text(bytes).map(Some),
+        }
+    }
+
     /// An error about `found` at the current place.
     pub fn invalid(&self, expected: &'static str, found: impl Into<u64>) -> DecodeError {
         DecodeError::Invalid {

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Pnn;
-use crate::coding::{Decode, DecodeError, Encode, Reader, put_counted_text, put_pad, wire_struct};
+use crate::coding::{
+    Decode, DecodeError, Encode, Reader, put_counted_text, put_length, put_pad, wire_struct,
+};
 use crate::layout::layout;
 use crate::types::SockAddr;
 
@@ -104,16 +106,16 @@ pub struct AddrInfo {
     pub addr: SockAddr,
     /// Its network mask in bits.
     pub mask: u32,
-    /// The interface, or several with commas between.
-    pub iface: String,
+    /// The interface, or several with commas between; `ctdb delip` sends none.
+    pub iface: Option<String>,
 }
 
 layout! {
     AddrInfo "SEND_GRATUITOUS_ARP, ADD_PUBLIC_IP, DEL_PUBLIC_IP." {
         addr: SockAddr, "The address.";
         mask: u32, "Its network mask in bits.";
-        length: u32, "Of the interface, its NUL counted.";
-        iface: bytes, "The interface, or several with commas between, and a NUL.";
+        length: u32, "Of the interface, its NUL counted; 0 if there is none.";
+        iface: bytes, "The interface, or several with commas between, and a NUL. `ctdb delip` sends none.";
     }
 }
 
@@ -121,7 +123,10 @@ impl Encode for AddrInfo {
     fn encode(&self, out: &mut Vec<u8>) {
         self.addr.encode(out);
         self.mask.encode(out);
-        put_counted_text(out, &self.iface);
+        match &self.iface {
+            Some(iface) => put_counted_text(out, iface),
+            None => put_length(out, 0),
+        }
     }
 }
 
@@ -132,7 +137,7 @@ impl Decode for AddrInfo {
         Ok(Self {
             addr: r.at("AddrInfo", "addr").get()?,
             mask: r.at("AddrInfo", "mask").get()?,
-            iface: r.at("AddrInfo", "iface").counted_text()?,
+            iface: r.at("AddrInfo", "iface").optional_counted_text()?,
         })
     }
 }

@@ -12,6 +12,7 @@ const FOLDER: &str = "wire/tests/golden";
 
 const NO_REPLY: &str = "no reply is wanted";
 const NOBODY: &str = "no program of 4.17 sends it";
+const LONG: &str = "seen, but of over 30 KB";
 const MASTER: &str = "after 4.17";
 
 /// Why a title has no sample.
@@ -25,6 +26,8 @@ const REASONS: &[(&str, &str)] = &[
     ("REPLY_CONTROL TCP_ADD", NO_REPLY),
     ("REPLY_CONTROL SET_TCP_TICKLE_LIST", NO_REPLY),
     ("REPLY_CONTROL SHUTDOWN", NO_REPLY),
+    ("REPLY_CONTROL DUMP_MEMORY", LONG),
+    ("REPLY_CONTROL GET_STAT_HISTORY", LONG),
     ("REPLY_CONTROL PUSH_RECORD", NO_REPLY),
     ("REQ_CONTROL START_PERSISTENT_UPDATE", NOBODY),
     ("REPLY_CONTROL START_PERSISTENT_UPDATE", NOBODY),
