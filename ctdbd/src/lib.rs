@@ -17,6 +17,7 @@ pub mod clusterd;
 pub mod daemon;
 pub mod lock_helper;
 pub mod logging;
+mod readable;
 pub mod shell;
 pub mod startup;
 mod stdin;

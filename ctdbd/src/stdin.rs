@@ -11,6 +11,8 @@ use nix::sys::stat::{SFlag, fstat};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::readable::readable;
+
 /// Returns when standard input has ended; never if it is nothing that can be watched (a file, a terminal, /dev/null).
 pub(crate) async fn ended(kinds: &[SFlag]) {
     match watched(kinds) {
@@ -32,21 +34,13 @@ async fn hung_up(input: &AsyncFd<OwnedFd>) {
     }
 }
 
-#[expect(
-    deprecated,
-    reason = "an OwnedFd stays open for as long as it is registered; the successor is unsafe to call"
-)]
-fn registered(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(fd, Interest::READABLE)
-}
-
 fn watched(kinds: &[SFlag]) -> io::Result<Option<AsyncFd<OwnedFd>>> {
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let kind = SFlag::from_bits_truncate(fstat(&stdin)?.st_mode) & SFlag::S_IFMT;
     if !kinds.contains(&kind) {
         return Ok(None);
     }
-    registered(stdin).map(Some)
+    readable(stdin).map(Some)
 }
 
 #[cfg(test)]
@@ -59,7 +53,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn the_end_of_a_pipe_is_seen_behind_what_is_in_it() {
         let (reader, mut writer) = io::pipe().unwrap();
-        let input = registered(OwnedFd::from(reader)).unwrap();
+        let input = readable(OwnedFd::from(reader)).unwrap();
         writer.write_all(b"for somebody else").unwrap();
         let early = tokio::time::timeout(Duration::from_millis(50), hung_up(&input)).await;
         assert!(early.is_err());

@@ -50,6 +50,7 @@ fn a_record_migrates_to_whoever_asks_and_has_one_master() {
     for key in [b"a".as_slice(), b"b", b"some longer key"] {
         for (turn, node) in [0, 1, 2, 1, 0, 2].into_iter().enumerate() {
             let call = cluster.call(node, db, function::FETCH_WITH_HEADER, key);
+            cluster.wait(Duration::from_millis(1));
             let got = cluster.take(node);
             let (status, data) =
                 answer(&got, call).unwrap_or_else(|| panic!("turn {turn}: {got:?}"));
@@ -59,6 +60,28 @@ fn a_record_migrates_to_whoever_asks_and_has_one_master() {
             assert!(value.is_empty());
         }
     }
+}
+
+#[test]
+fn a_record_that_has_just_come_stays_for_a_moment() {
+    let mut cluster = Cluster::new(3);
+    let db = cluster.attach(0, &volatile());
+    let mut asks = |cluster: &mut Cluster, node| {
+        let call = cluster.call(node, db, function::FETCH_WITH_HEADER, b"k");
+        move |cluster: &mut Cluster| answer(&cluster.take(node), call).is_some()
+    };
+    asks(&mut cluster, 0);
+    cluster.wait(Duration::from_millis(1));
+    let first = asks(&mut cluster, 1);
+    assert!(first(&mut cluster), "node 0 has had it for long enough");
+    let second = asks(&mut cluster, 2);
+    cluster.wait(Duration::from_micros(150));
+    assert!(!second(&mut cluster), "node 1 has only just got it");
+    let third = asks(&mut cluster, 2);
+    cluster.wait(Duration::from_millis(1));
+    assert!(third(&mut cluster), "it came once the moment was over");
+    let last = asks(&mut cluster, 0);
+    assert!(last(&mut cluster), "node 2 has had it for long enough");
 }
 
 #[test]

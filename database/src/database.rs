@@ -12,6 +12,7 @@ use crate::io::WorkId;
 use crate::migration::{Fetching, LockWait, Parked};
 use crate::readonly::Delegations;
 use crate::recovery::Push;
+use crate::residence::Residents;
 use crate::seqnum::Seqnum;
 use crate::sticky::Sticky;
 use crate::store::Opened;
@@ -39,6 +40,8 @@ pub(crate) struct Database {
     pub(crate) fetching: BTreeMap<Vec<u8>, Fetching>,
     pub(crate) delegations: Delegations,
     pub(crate) sticky: Sticky,
+    /// Records that came a moment ago.
+    pub(crate) residents: Residents,
     pub(crate) migrations: Migrations,
     /// The transaction that a local client is committing on all nodes.
     pub(crate) commit: Option<Commit>,
@@ -73,6 +76,7 @@ impl Database {
             fetching: BTreeMap::new(),
             delegations: Delegations::default(),
             sticky: Sticky::default(),
+            residents: Residents::default(),
             migrations: Migrations::default(),
             commit: None,
             applying: BTreeMap::new(),

@@ -234,6 +234,7 @@ impl Engine {
             Deadline::VacuumGoesOn(db) => self.vacuum_goes_on(ctx, db),
             Deadline::VacuumTooLong(db) => self.vacuum_took_too_long(ctx, db),
             Deadline::Delayed(db) => self.delay_is_over(ctx, db),
+            Deadline::Residence(db) => self.residence_over(ctx, db),
             Deadline::Sticky(db, key) => self.unstick(ctx, db, &key),
             Deadline::Migrations(db) => self.expire_migrations(ctx, db),
         }

@@ -18,7 +18,8 @@
 //! The shell gives [`io::Input`]s to [`Engine::handle`] and carries out the [`io::Output`]s in their order: a store has
 //! always happened before the packet that tells of it is sent.
 //!
-//! `sticky.rs` holds a record that wanders too fast, `hot_keys.rs` counts migrations by key.
+//! `residence.rs` keeps a record for a moment where it came, `sticky.rs` holds one that wanders too fast,
+//! `hot_keys.rs` counts migrations by key.
 #![forbid(unsafe_code)]
 
 mod attach;
@@ -34,6 +35,7 @@ mod migration;
 mod readonly;
 mod record;
 mod recovery;
+mod residence;
 mod seqnum;
 mod statistics;
 mod sticky;

@@ -29,6 +29,8 @@ pub(crate) enum Deadline {
     Delayed(DbId),
     /// The stickiness of a record, or its pin-down.
     Sticky(DbId, Vec<u8>),
+    /// Records that came have been here for a moment.
+    Residence(DbId),
     /// Old counts of migrations.
     Migrations(DbId),
     /// Remove records that were scheduled for deletion.

@@ -8,6 +8,7 @@
 //!   timers, signals, cluster-lock checks (this file) ───────┘                               each turn (link.rs)
 //! ```
 
+mod alarm;
 mod clients;
 pub(crate) mod frames;
 pub(crate) mod link;
@@ -40,6 +41,7 @@ use crate::lock_helper::{LockHelper, Outcome};
 use crate::logging::LogHandle;
 use crate::transport::Transport;
 use crate::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool, Program};
+use alarm::Alarm;
 use frames::Frames;
 use link::Link;
 use manager::Manager;
@@ -192,6 +194,7 @@ async fn main_loop(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let alarm = Alarm::new()?;
     let (moved, exit) = {
         let shell = handle.borrow();
         (shell.deadline_moved.clone(), shell.exit.clone())
@@ -204,7 +207,7 @@ async fn main_loop(
         tokio::select! {
             () = exit.notified() => {}
             () = moved.notified() => {}
-            () = sleep_until(deadline) => handle.borrow_mut().input(Input::Timer),
+            () = alarm.wait(deadline) => handle.borrow_mut().input(Input::Timer),
             Some((job, event)) = events.recv() => handle.borrow_mut().worker_event(job, event),
             _ = terminate.recv() => handle.borrow_mut().input(Input::ShutdownAsked),
             _ = interrupt.recv() => handle.borrow_mut().input(Input::ShutdownAsked),
@@ -218,13 +221,6 @@ async fn end_with_test(handle: Handle) {
     crate::stdin::ended(&[SFlag::S_IFIFO]).await;
     let code = nix::errno::Errno::EPIPE as i32;
     handle.borrow_mut().shut_down(code, "stdin closed, exiting");
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 impl Shell {

@@ -128,7 +128,9 @@ impl Engine {
             .get(&reqid)
             .filter(|call| call.db == id && call.key == key);
         header.dmaster = ctx.me;
-        if asked.is_some_and(|call| call.flags.contains(CallFlags::VACUUM_MIGRATION)) {
+        let for_vacuuming =
+            asked.is_some_and(|call| call.flags.contains(CallFlags::VACUUM_MIGRATION));
+        if for_vacuuming {
             header.flags |= RecordFlags::VACUUM_MIGRATED;
         } else if asked.is_some() && counts_as_write(ctx.me, db, &header) {
             // the answer below, in the same write
@@ -138,6 +140,9 @@ impl Engine {
         db.pin_down(ctx, &mut self.timers, key);
         if asked.is_some() {
             db.count_migration(ctx, &mut self.timers, key);
+            if !for_vacuuming {
+                db.settle_in(ctx, key);
+            }
         }
         self.complete_locally(ctx, reqid, (id, key), &header, data);
         Ok(())

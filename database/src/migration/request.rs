@@ -47,6 +47,10 @@ impl Engine {
         }
         count_hops(&mut self.statistics, &mut db.statistics, call.hopcount);
         db.make_sticky(ctx, &mut self.timers, call.key, call.hopcount);
+        let from_another = header.source != ctx.me;
+        if from_another && db.resides(ctx, &mut self.timers, call.key, again) {
+            return Ok(());
+        }
         if header.source == ctx.me {
             let record = (call.db, call.key);
             if counts_as_write(ctx.me, db, &stored.header) {

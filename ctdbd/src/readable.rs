@@ -1,0 +1,15 @@
+//! A descriptor that the runtime watches for something to read.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+#[expect(
+    deprecated,
+    reason = "an owned descriptor stays open for as long as it is registered; the successor is unsafe to call"
+)]
+pub(crate) fn readable(owned: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(owned, Interest::READABLE)
+}

@@ -1,0 +1,138 @@
+//! A record that has come for a client stays for a moment.
+//!
+//! Where several nodes want one record, the next node's call is there when the record comes, or a moment later. Were it
+//! given up at once, the client that it came for would look under the chain lock, find that it has gone again, and ask
+//! once more: the record wanders, and nothing is done with it. So a call of another node that comes within
+//! [`RESIDENCE`] of the record waits until that is over. Nobody waits for a record that only one node wants at a time:
+//! its next call takes longer than that to come.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use wire::{DbId, Time};
+
+use crate::database::Database;
+use crate::engine::{Ctx, Engine};
+use crate::migration::Parked;
+use crate::timers::{Deadline, Timers};
+
+/// Enough for a waiting process to wake up and do what it wants with the record. The migration itself takes several
+/// times as long.
+const RESIDENCE: Duration = Duration::from_micros(200);
+
+/// The records that came for a client a moment ago, in the order they came.
+#[derive(Debug, Default)]
+pub(crate) struct Residents(VecDeque<Resident>);
+
+#[derive(Debug)]
+struct Resident {
+    key: Vec<u8>,
+    until: Time,
+    waiting: Vec<Parked>,
+}
+
+impl Residents {
+    /// The record has come. Those whose time is over without that anybody waited are forgotten.
+    fn came(&mut self, key: &[u8], now: Time) {
+        let forgotten =
+            |resident: &mut Resident| resident.until <= now && resident.waiting.is_empty();
+        while self.0.pop_front_if(forgotten).is_some() {}
+        self.0.push_back(Resident {
+            key: key.to_vec(),
+            until: now + RESIDENCE,
+            waiting: Vec::new(),
+        });
+    }
+
+    fn find(&mut self, key: &[u8], now: Time) -> Option<&mut Resident> {
+        let mut latest_first = self.0.iter_mut().rev();
+        latest_first.find(|resident| resident.key == key && resident.until > now)
+    }
+
+    /// Gives the calls that waited for records whose time is over.
+    fn leave(&mut self, now: Time) -> Vec<Parked> {
+        let over = |resident: &mut Resident| resident.until <= now;
+        let mut calls = Vec::new();
+        while let Some(resident) = self.0.pop_front_if(over) {
+            calls.extend(resident.waiting);
+        }
+        calls
+    }
+}
+
+impl Database {
+    /// A record has come for a client's call.
+    pub(crate) fn settle_in(&mut self, ctx: &Ctx<'_>, key: &[u8]) {
+        self.residents.came(key, ctx.now);
+    }
+
+    /// Has a call of another node wait if the record has only just come. True: it waits.
+    pub(crate) fn resides(
+        &mut self,
+        ctx: &Ctx<'_>,
+        timers: &mut Timers,
+        key: &[u8],
+        call: impl FnOnce() -> Parked,
+    ) -> bool {
+        let Some(resident) = self.residents.find(key, ctx.now) else {
+            return false;
+        };
+        if resident.waiting.is_empty() {
+            timers.set(resident.until, Deadline::Residence(self.id));
+        }
+        resident.waiting.push(call());
+        true
+    }
+}
+
+impl Engine {
+    /// Records may have stayed long enough.
+    pub(crate) fn residence_over(&mut self, ctx: &Ctx<'_>, id: DbId) {
+        if let Some(db) = self.databases.get_mut(&id) {
+            self.ready.extend(db.residents.leave(ctx.now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const END: Time = Time(RESIDENCE.as_nanos() as u64);
+
+    fn call(number: u8) -> Parked {
+        Parked::Node(vec![number])
+    }
+
+    #[test]
+    fn calls_wait_until_the_record_has_been_here_for_a_moment() {
+        let mut residents = Residents::default();
+        residents.came(b"k", Time(0));
+        assert!(residents.find(b"other", Time(0)).is_none());
+        for number in 0..2 {
+            let resident = residents.find(b"k", Time(END.0 - 1)).unwrap();
+            resident.waiting.push(call(number));
+        }
+        assert!(residents.leave(Time(END.0 - 1)).is_empty());
+        assert!(residents.find(b"k", END).is_none());
+        assert_eq!(residents.leave(END).len(), 2);
+        assert!(residents.0.is_empty());
+    }
+
+    #[test]
+    fn records_that_nobody_else_wants_are_forgotten() {
+        let mut residents = Residents::default();
+        for nanos in 0..1000 {
+            residents.came(b"k", Time(nanos * END.0));
+        }
+        assert_eq!(residents.0.len(), 1);
+    }
+
+    #[test]
+    fn a_record_that_came_twice_has_its_latest_time() {
+        let mut residents = Residents::default();
+        residents.came(b"k", Time(0));
+        residents.came(b"k", Time(10));
+        assert!(residents.find(b"k", END).is_some());
+    }
+}
