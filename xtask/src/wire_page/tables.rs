@@ -91,12 +91,27 @@ fn type_name(ty: &str) -> String {
     if let Some(item) = ty.strip_prefix("Vec<").and_then(|ty| ty.strip_suffix('>')) {
         return match item {
             "u8" => "u32 length, bytes".to_owned(),
-            item => format!("u32 count, as many {item}"),
+            item => format!("u32 count, as many {}", linked(item)),
         };
     }
-    ty.replace(" ;", ";")
+    let linked = linked(ty);
+    linked
+        .replace(" ;", ";")
         .replace("BUCKETS", "16")
         .replace("HOT_KEYS", "10")
+}
+
+/// A type's name, as a link if the page has its fields or values.
+fn linked(name: &str) -> String {
+    let is_type = TYPES
+        .iter()
+        .flat_map(|(_, types)| *types)
+        .any(|layout| layout.name == name);
+    let is_number = NUMBERS.iter().any(|numbers| numbers.name == name);
+    match is_type || is_number {
+        true => format!("[{name}](#{})", name.to_lowercase()),
+        false => name.to_owned(),
+    }
 }
 
 /// The fixed part, 8 bytes a row; nothing if it has fields that are not whole words of 4 bytes.
@@ -260,5 +275,6 @@ mod tests {
     fn types_are_told_in_words() {
         assert_eq!(type_name("Vec<Pnn>"), "u32 count, as many Pnn");
         assert_eq!(type_name("[u32 ; BUCKETS]"), "[u32; 16]");
+        assert_eq!(type_name("types::Uptime"), "[Uptime](#uptime)");
     }
 }
