@@ -175,6 +175,14 @@ pub(super) const RESTORE: &[&str] = &[
     "getdbmap -n 1",
 ];
 
+/// The same for the last node.
+pub(super) const RESTORE_AGAIN: &[&str] = &[
+    "restoredb volatile.tdb.backup",
+    "catdb volatile.tdb",
+    "restoredb kept.tdb.backup",
+    "catdb kept.tdb",
+];
+
 /// What recoveries make of the records of each model, on any node.
 pub(super) const RECORDS: &[&str] = &[
     "catdb volatile.tdb",

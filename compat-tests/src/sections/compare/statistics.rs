@@ -30,6 +30,8 @@ const RECOVERIES: &[&str] = &[
 ];
 /// The commands, by the form of what they print.
 const COMMANDS: [&str; 3] = ["statistics", "stats", "dbstatistics"];
+/// What the line of a hot key has: how often it migrated within a second.
+const HOT: &str = "     Count:";
 /// The lines of latencies that count what recoveries do.
 const RECOVERY_LATENCIES: [&str; 3] = ["locks_latency", "reclock_ctdbd", "reclock_recd"];
 
@@ -80,7 +82,8 @@ fn by_columns(text: &str, counted: bool) -> String {
 fn by_lines(text: &str, counted: bool) -> String {
     let mut section = "";
     let mut shown = String::new();
-    for line in text.lines() {
+    let (hot, lines): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.contains(HOT));
+    for line in lines {
         let words: Vec<_> = line.split_whitespace().collect();
         let inside = line.starts_with("     ");
         shown += &match words[..] {
@@ -100,7 +103,23 @@ fn by_lines(text: &str, counted: bool) -> String {
         };
         shown.push('\n');
     }
-    shown
+    shown + &hot_keys(&hot)
+}
+
+/// Which keys migrated is the same, how many times a second is not, nor their order by that.
+fn hot_keys(lines: &[&str]) -> String {
+    let hide = |line: &&str| match line.split_once(HOT) {
+        Some((before, rest)) => match rest.split_once(' ') {
+            Some((count, key)) if count != "0" => {
+                format!("{before}{HOT}{} {key}\n", number_shape(count))
+            }
+            _ => format!("{line}\n"),
+        },
+        None => format!("{line}\n"),
+    };
+    let mut lines: Vec<_> = lines.iter().map(hide).collect();
+    lines.sort_unstable();
+    lines.concat()
 }
 
 /// A number at the end of a line, with its width.
@@ -143,5 +162,46 @@ fn dates(line: &str) -> String {
     match line.split_once(" : ") {
         Some((name, _)) if name.contains("tatistics") => format!("{name} : <Date>"),
         _ => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = " num_clients                        2\n locks\n     num_calls                      3\n \
+                         client\n     req_control                  120\n lock_buckets: 1 2 0\n \
+                         locks_latency      MIN/AVG/MAX     0.000000/0.100000/0.200000 sec out of 3\n";
+
+    #[test]
+    fn what_grows_with_time_is_masked_and_what_calls_do_is_not() {
+        assert_eq!(
+            by_lines(LINES, true),
+            " num_clients                        2\n locks\n     num_calls                      3\n \
+             client\n     req_control                    #\n lock_buckets: 3 in 3\n \
+             locks_latency      MIN/AVG/MAX     #.######/#.######/#.###### sec out of 3\n"
+        );
+        let uncounted = by_lines(LINES, false);
+        assert!(uncounted.contains("     num_calls                      #\n"));
+        assert!(uncounted.contains(" lock_buckets: # in 3\n"));
+        assert!(uncounted.ends_with(" sec out of #\n"));
+    }
+
+    #[test]
+    fn columns_are_masked_by_their_names() {
+        let text = "total_calls|client.req_control|max_call_latency|\n7|120|0.100000|\n";
+        assert_eq!(
+            by_columns(text, true),
+            "total_calls|client.req_control|max_call_latency|\n7|#|#.######|\n"
+        );
+    }
+
+    #[test]
+    fn hot_keys_are_compared_in_any_order() {
+        let keys = "     Count:2 Key:6b\n     Count:1 Key:61\n     Count:0 Key:\n";
+        assert_eq!(
+            by_lines(keys, true),
+            "     Count:# Key:61\n     Count:# Key:6b\n     Count:0 Key:\n"
+        );
     }
 }

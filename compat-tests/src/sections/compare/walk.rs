@@ -5,13 +5,14 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use super::ask::{Step, ask};
 use super::databases::{
     ATTACH, BY_NUMBER, DATABASE_USAGE, DATABASES, DETACH, NO_DATABASE, OF_DATABASE,
-    OF_DATABASE_AGAIN, RECORDS, RESTORE,
+    OF_DATABASE_AGAIN, RECORDS, RESTORE, RESTORE_AGAIN,
 };
 use super::statistics::COUNTED;
 use super::tables::{
@@ -107,7 +108,7 @@ impl Walk<'_> {
         self.in_turn(self.first(), RESTORE)?;
         self.in_turn(self.first(), BY_NUMBER)?;
         self.of_databases(self.last(), OF_DATABASE_AGAIN)?;
-        self.in_turn(self.last(), RESTORE)?;
+        self.in_turn(self.last(), RESTORE_AGAIN)?;
         self.in_turn(self.first(), DATABASE_USAGE)?;
         self.in_turn(self.first(), DETACH)?;
         self.settle()?;
@@ -243,12 +244,22 @@ impl Walk<'_> {
         self.questions(&[self.first(), self.last()])
     }
 
+    /// What waits for a broadcast of the leader waits on all nodes at the same time.
     fn questions(&mut self, nodes: &[&Node]) -> Result<()> {
-        for node in nodes {
-            self.at_once(node, QUESTIONS)?;
-            self.in_turn(node, COUNTS)?;
+        let (state, lanes) = (&self.state, &lanes(QUESTIONS));
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for node in nodes {
+                threads.push(scope.spawn(|| ask(state, node, lanes)));
+            }
+            let join = |thread: ScopedJoinHandle<'_, _>| thread.join();
+            threads.into_iter().map(join).collect()
+        });
+        for answers in answers {
+            let answers = answers.map_err(|_| anyhow!("a thread that asks panicked"))?;
+            self.steps.extend(answers?);
         }
-        Ok(())
+        nodes.iter().try_for_each(|node| self.in_turn(node, COUNTS))
     }
 
     fn records(&mut self) -> Result<()> {
@@ -264,8 +275,7 @@ impl Walk<'_> {
     }
 
     fn at_once(&mut self, node: &Node, lines: &[&str]) -> Result<()> {
-        let lanes: Vec<_> = lines.iter().map(|&line| vec![line.to_owned()]).collect();
-        self.ask(node, &lanes)
+        self.ask(node, &lanes(lines))
     }
 
     fn ask(&mut self, node: &Node, lanes: &[Vec<String>]) -> Result<()> {
@@ -302,6 +312,11 @@ impl<'a> Walk<'a> {
     fn last(&self) -> &'a Node {
         &self.cluster.nodes[self.cluster.last()]
     }
+}
+
+/// A lane for each line.
+fn lanes(lines: &[&str]) -> Vec<Vec<String>> {
+    lines.iter().map(|&line| vec![line.to_owned()]).collect()
 }
 
 /// Each of the nodes sees that many OK, and nothing is going on.
