@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::ask::{Step, ask};
 use super::databases::{
@@ -131,7 +131,7 @@ impl Walk<'_> {
         self.in_turn(self.first(), COUNTERS)
     }
 
-    /// The last node leaves, everything is asked, and it returns.
+    /// The last node leaves, everything is asked, and the first one has it return.
     fn away(&mut self, leave: &str, flag: &str, come_back: &str) -> Result<()> {
         self.enter("all OK");
         self.in_turn(self.last(), &[leave])?;
@@ -144,7 +144,8 @@ impl Walk<'_> {
         if leave != "disable" {
             self.at_once(self.last(), INACTIVE)?;
         }
-        self.in_turn(self.last(), &[leave, come_back])?;
+        self.in_turn(self.last(), &[leave])?;
+        self.in_turn(self.first(), &[&format!("{come_back} -n 2")])?;
         self.settle()?;
         self.enter("back again");
         self.records()
@@ -247,18 +248,8 @@ impl Walk<'_> {
     /// What waits for a broadcast of the leader waits on all nodes at the same time.
     fn questions(&mut self, nodes: &[&Node]) -> Result<()> {
         let (state, lanes) = (&self.state, &lanes(QUESTIONS));
-        let answers: Vec<_> = std::thread::scope(|scope| {
-            let mut threads = Vec::new();
-            for node in nodes {
-                threads.push(scope.spawn(|| ask(state, node, lanes)));
-            }
-            let join = |thread: ScopedJoinHandle<'_, _>| thread.join();
-            threads.into_iter().map(join).collect()
-        });
-        for answers in answers {
-            let answers = answers.map_err(|_| anyhow!("a thread that asks panicked"))?;
-            self.steps.extend(answers?);
-        }
+        let answers = of_each(nodes, |node| ask(state, node, lanes))?;
+        self.steps.extend(answers.into_iter().flatten());
         nodes.iter().try_for_each(|node| self.in_turn(node, COUNTS))
     }
 
@@ -321,7 +312,24 @@ fn lanes(lines: &[&str]) -> Vec<Vec<String>> {
 
 /// Each of the nodes sees that many OK, and nothing is going on.
 fn settled(nodes: &[&Node], wanted: usize) -> Result<()> {
-    nodes.iter().try_for_each(|node| check_ok(node, wanted))?;
-    let helpers = |node: &&Node| node.sh(&format!("! pgrep -l '{HELPERS}'")).map(drop);
-    nodes.iter().try_for_each(helpers)
+    let check = |node: &Node| {
+        check_ok(node, wanted)?;
+        node.sh(&format!("! pgrep -l '{HELPERS}'"))
+    };
+    of_each(nodes, check).map(drop)
+}
+
+/// Asks all nodes at the same time; the answers are in their order.
+fn of_each<T: Send>(nodes: &[&Node], ask: impl Fn(&Node) -> Result<T> + Sync) -> Result<Vec<T>> {
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for node in nodes {
+            threads.push(scope.spawn(|| ask(node)));
+        }
+        let join = |thread: ScopedJoinHandle<'_, Result<T>>| match thread.join() {
+            Ok(answer) => answer,
+            Err(_) => bail!("a thread that asks panicked"),
+        };
+        threads.into_iter().map(join).collect()
+    })
 }
