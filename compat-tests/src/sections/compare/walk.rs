@@ -137,6 +137,9 @@ impl Walk<'_> {
         self.in_turn(self.last(), &[leave])?;
         let line = format!("pnn:{} ", self.last().pnn);
         self.wait_for(&[&line, flag])?;
+        if leave != "disable" {
+            self.wait_for(&["Size:2"])?;
+        }
         self.wait_for(&["Recovery mode:NORMAL"])?;
         self.enter(flag);
         self.everywhere()?;
@@ -146,6 +149,7 @@ impl Walk<'_> {
         }
         self.in_turn(self.last(), &[leave])?;
         self.in_turn(self.first(), &[&format!("{come_back} -n 2")])?;
+        self.wait_for(&["Size:3"])?;
         self.settle()?;
         self.enter("back again");
         self.records()
@@ -173,9 +177,10 @@ impl Walk<'_> {
     fn leader_role(&mut self) -> Result<()> {
         self.enter("all OK");
         let off = ["setleaderrole off -n 2", "setleaderrole off"];
+        let before = self.generation()?;
         self.in_turn(self.first(), &off)?;
         self.wait_for(&["Leader:1"])?;
-        self.settle()?;
+        self.wait_for_recovery(&before)?;
         self.enter("another leads");
         self.everywhere()?;
         self.in_turn(self.first(), &["setleaderrole off -n 1"])?;
@@ -184,8 +189,10 @@ impl Walk<'_> {
         })?;
         self.enter("nobody leads");
         self.at_once(self.first(), NO_LEADER)?;
+        let before = self.generation()?;
         self.in_turn(self.first(), &["setleaderrole on"])?;
         self.wait_for(&["Leader:0"])?;
+        self.wait_for_recovery(&before)?;
         let on = ["setleaderrole on -n 1", "setleaderrole on -n 2"];
         self.in_turn(self.first(), &on)?;
         self.settle()
@@ -229,6 +236,7 @@ impl Walk<'_> {
         within(20, || self.last().check_none("ctdbd"))?;
         let rest = &self.cluster.nodes[..self.cluster.last()];
         let rest: Vec<_> = rest.iter().collect();
+        self.wait_for(&["Size:2"])?;
         within(60, || settled(&rest, rest.len()))?;
         self.enter("one shut down");
         self.questions(&[self.first()])?;
@@ -278,6 +286,24 @@ impl Walk<'_> {
     fn settle(&self) -> Result<()> {
         let nodes: Vec<_> = self.cluster.nodes.iter().collect();
         within(60, || settled(&nodes, nodes.len()))
+    }
+
+    /// The number of the first node's last recovery.
+    fn generation(&self) -> Result<String> {
+        let status = self.first().ctdb(&["status", "-t", "2"])?;
+        let mut lines = status.lines();
+        let line = lines.find(|line| line.starts_with("Generation:"));
+        Ok(line.context("no generation")?.to_owned())
+    }
+
+    /// The recovery that a new leader begins with is over.
+    fn wait_for_recovery(&self, before: &str) -> Result<()> {
+        within(60, || {
+            let now = self.generation()?;
+            ensure!(now != before, "still {now}");
+            Ok(())
+        })?;
+        self.settle()
     }
 
     /// The first node's status has a line with these words.
