@@ -25,8 +25,8 @@ use crate::sections::check_line;
 
 /// Vacuuming would come and go as a client, and as records that are there or not.
 const TUNABLES: &str = "VacuumInterval=3600\n";
-/// What C's recovery daemon starts, and waits for.
-const HELPERS: &str = "ctdb_recovery_h|ctdb_takeover_h";
+/// A tool that still runs, and what C's recovery daemon starts and waits for.
+const HELPERS: &str = "^ctdb$|ctdb_recovery_h|ctdb_takeover_h";
 /// How the last node leaves and returns: a command, the flag that is then shown, and the way back.
 const AWAY: [(&str, &str, &str); 3] = [
     ("disable", "DISABLED", "enable"),
