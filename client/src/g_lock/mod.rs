@@ -16,8 +16,9 @@
 //!    looks again  <------------------ Look
 //! ```
 //!
-//! So locks go round in the order of asking, without polling. After some turns the lock is left free for
-//! a few milliseconds, so that clients of C's get it too. A message may be lost with a node: after a while the waiter looks again, and
+//! So locks go round in the order of asking, without polling. For two milliseconds after it came, a holder
+//! may take the lock again before it hands it on: many short turns cost one hand-over. After some
+//! hand-overs the lock is left free for a few milliseconds, so that clients of C's get it too. A message may be lost with a node: after a while the waiter looks again, and
 //! asks the holder's daemon whether there still is such a client. What a dead holder left in the list
 //! is removed by whoever meets it.
 
@@ -113,6 +114,7 @@ impl GLocks {
         self.inner.pause(name).await;
         loop {
             let Some(holder) = self.look(name, entry, &dead, deadline).await? else {
+                self.inner.taken(name, &entry.server);
                 return Ok(());
             };
             let waited = match is_ours(&holder) {

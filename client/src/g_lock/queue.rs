@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use wire::types::{GLockEntry, ServerId};
@@ -27,6 +28,8 @@ pub(super) struct Queues {
 #[derive(Debug, Default)]
 struct Own {
     behind: Behind,
+    /// When this client got the lock from another, or the first one began to wait for it.
+    since: Option<Instant>,
     signal: Option<Signal>,
     wake: Rc<Notify>,
 }
@@ -60,12 +63,18 @@ impl Queues {
         free
     }
 
-    /// It is neither any more; those who waited behind it.
-    pub(super) fn leave(&mut self, unique: u64) -> Behind {
-        self.own
-            .remove(&unique)
-            .map(|own| own.behind)
-            .unwrap_or_default()
+    /// It is neither any more; those who waited behind it, and since when they do.
+    pub(super) fn leave(&mut self, unique: u64) -> (Behind, Option<Instant>) {
+        let own = self.own.remove(&unique).unwrap_or_default();
+        (own.behind, own.since)
+    }
+
+    /// Who waited behind an earlier holder of this client waits behind this one now.
+    pub(super) fn succeed(&mut self, unique: u64, mut behind: Behind, since: Option<Instant>) {
+        let own = self.own.entry(unique).or_default();
+        behind.waiters.append(&mut own.behind.waiters);
+        own.behind = behind;
+        own.since = since;
     }
 
     /// Somebody waits behind this holder or waiter; false: there is no such one, or too many do.
@@ -77,6 +86,7 @@ impl Queues {
         let known = waiters.iter().any(|other| other.server == waiter.server);
         if !known && waiters.len() < LONGEST {
             waiters.push(waiter);
+            own.since.get_or_insert_with(Instant::now);
             return true;
         }
         known
@@ -90,6 +100,7 @@ impl Queues {
         // they asked before those who found this waiter in the record already
         behind.waiters.append(&mut own.behind.waiters);
         own.behind = behind;
+        own.since = Some(Instant::now());
         own.tell(Signal::Granted);
         Ok(())
     }
@@ -143,9 +154,26 @@ mod tests {
             turns: 4,
         };
         assert_eq!(queues.grant(1, behind(&[10, 20])), Ok(()));
-        assert_eq!(queues.leave(1), behind(&[10, 20, 30]));
+        assert_eq!(queues.leave(1).0, behind(&[10, 20, 30]));
         assert!(!queues.wait_behind(1, waiter(40)), "it is gone");
         assert_eq!(queues.grant(1, behind(&[50])), Err(behind(&[50])));
+    }
+
+    #[test]
+    fn a_successor_has_those_who_waited() {
+        let mut queues = Queues::default();
+        queues.enter(1);
+        assert_eq!(queues.leave(1), (Behind::default(), None));
+        queues.enter(2);
+        assert!(queues.wait_behind(2, waiter(30)));
+        let (behind, since) = queues.leave(2);
+        assert!(since.is_some());
+        queues.enter(3);
+        assert!(queues.wait_behind(3, waiter(40)));
+        queues.succeed(3, behind, since);
+        let (behind, still) = queues.leave(3);
+        assert_eq!(still, since);
+        assert_eq!(behind.waiters, [waiter(30), waiter(40)]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The task that answers other clients, and the handing over of locks.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -25,6 +25,9 @@ const BACKGROUND: Duration = Duration::from_secs(60);
 const TURNS: u32 = 32;
 /// That moment. They look once a millisecond, and need the record for it.
 const PAUSE: Duration = Duration::from_millis(5);
+/// For so long after it came from another client a lock may be taken again and again by the same one,
+/// though others wait: handing it over takes as long as very many of these turns.
+const TENURE: Duration = Duration::from_millis(2);
 
 /// What a client's locks share.
 #[derive(Debug)]
@@ -37,6 +40,16 @@ pub(super) struct Inner {
     service: RefCell<Option<AbortHandle>>,
     /// Locks that are left free for a moment.
     pausing: RefCell<BTreeSet<Box<[u8]>>>,
+    /// Locks that were just released and that this client may take again first.
+    kept: RefCell<BTreeMap<Box<[u8]>, Kept>>,
+}
+
+/// Who waits for a lock that was just released, and since when it is this client's.
+#[derive(Debug)]
+struct Kept {
+    server: ServerId,
+    behind: Behind,
+    since: Option<Instant>,
 }
 
 /// A lock to be released in the background, and who waits for it.
@@ -67,6 +80,7 @@ pub(super) async fn start(db: Database) -> Result<Rc<Inner>> {
         unwanted,
         service: RefCell::default(),
         pausing: RefCell::default(),
+        kept: RefCell::default(),
     });
     let service = serve(Rc::downgrade(&inner), subscription, requests);
     let service = tokio::task::spawn_local(service).abort_handle();
@@ -202,7 +216,7 @@ impl Inner {
     ) -> Result<()> {
         let record = self.db.lock_record(name, timeout).await;
         // whoever asks from now on is told to look, also if this fails
-        let mut later = self.queues.borrow_mut().leave(server.unique);
+        let (mut later, since) = self.queues.borrow_mut().leave(server.unique);
         behind.waiters.append(&mut later.waiters);
         behind.turns = behind.turns.max(later.turns);
         let mut record = record?;
@@ -210,7 +224,9 @@ impl Inner {
         let before = holders.len();
         holders.retain(|holder| holder.server != *server);
         let pause = behind.turns >= TURNS && !behind.waiters.is_empty();
-        let granted = match pause {
+        let within_tenure = since.is_some_and(|since| since.elapsed() < TENURE);
+        let keep = !pause && within_tenure && !behind.waiters.is_empty();
+        let granted = match pause || keep {
             true => Vec::new(),
             false => admit(&mut holders, &mut behind.waiters),
         };
@@ -218,11 +234,56 @@ impl Inner {
             super::store(&mut record, holders)?;
         }
         drop(record);
-        match pause {
-            true => self.hand_over_later(name, server, behind.waiters),
-            false => self.hand_over(name, server, (granted, behind)),
+        match (pause, keep) {
+            (true, _) => self.hand_over_later(name, server, behind.waiters),
+            (_, true) => self.keep(name, server, (behind, since)),
+            _ => self.hand_over(name, server, (granted, behind)),
         }
         Ok(())
+    }
+
+    /// Lets this client's next task take the lock before those who wait. If none does at once, they get it.
+    fn keep(
+        self: &Rc<Self>,
+        name: &[u8],
+        server: &ServerId,
+        (behind, since): (Behind, Option<Instant>),
+    ) {
+        let kept = Kept {
+            server: server.clone(),
+            behind,
+            since,
+        };
+        self.kept.borrow_mut().insert(name.into(), kept);
+        let (inner, name, server) = (self.clone(), Box::from(name), server.clone());
+        tokio::task::spawn_local(async move {
+            // whoever was woken by the release has had its turn when this task runs again
+            tokio::task::yield_now().await;
+            if let Some(kept) = inner.kept_by(&name, |kept| kept.server == server) {
+                let (server, behind) = (kept.server, kept.behind);
+                inner
+                    .release_now(Unwanted {
+                        name,
+                        server,
+                        behind,
+                    })
+                    .await;
+            }
+        });
+    }
+
+    fn kept_by(&self, name: &[u8], whose: impl FnOnce(&Kept) -> bool) -> Option<Kept> {
+        let mut kept = self.kept.borrow_mut();
+        kept.get(name).filter(|kept| whose(kept))?;
+        kept.remove(name)
+    }
+
+    /// This client holds the lock: who waited for it since its last release waits behind this holder.
+    pub(super) fn taken(&self, name: &[u8], holder: &ServerId) {
+        if let Some(kept) = self.kept_by(name, |_| true) {
+            let mut queues = self.queues.borrow_mut();
+            queues.succeed(holder.unique, kept.behind, kept.since);
+        }
     }
 
     /// Leaves the lock free for a moment, and then gives it to those who waited.
