@@ -48,6 +48,8 @@ pub(super) struct Engine {
     pub(super) home: Home,
     pub(super) peers: Peers,
     pub(super) next_round: Time,
+    /// Since when the own daemon has owed an answer, whatever it is.
+    pub(super) unanswered_since: Option<Time>,
     pub(super) culprits: Culprits,
     pub(super) recovery: Option<Recovery>,
     pub(super) need_recovery: bool,
@@ -79,6 +81,7 @@ impl Engine {
             home: Home::default(),
             peers: Peers::default(),
             next_round: io.now,
+            unanswered_since: None,
             culprits: Culprits::default(),
             recovery: None,
             need_recovery: false,
@@ -94,6 +97,9 @@ impl Engine {
     }
 
     pub(super) fn handle(&mut self, io: &mut Io<'_>, input: Input) {
+        if input.is_of_daemon() {
+            self.unanswered_since = None;
+        }
         match input {
             Input::Message {
                 source,

@@ -13,6 +13,7 @@ use super::consistency::{Findings, RECOVERY_NORMAL, Trouble};
 use super::engine::{Chore, Engine};
 use super::gather::Failure;
 use super::io::{ControlAnswer, Output};
+use super::leader::Event as LeaderEvent;
 use super::monitor::{Answers, Progress};
 use super::ports::Io;
 use super::recovery::{self, Recovery};
@@ -28,9 +29,36 @@ impl Engine {
         let interval = seconds(self.view.tunables.recover_interval).max(SHORTEST_ROUND);
         self.next_round = io.now + interval;
         io.tell(self.view.pnn, Request::RecdPing);
+        if self.is_daemon_mute(io) {
+            self.on_mute_daemon(io);
+        }
+        self.unanswered_since.get_or_insert(io.now);
         if self.home.is_idle() {
             self.home.ask(io, &self.view);
         }
+    }
+
+    /// Whether the own daemon has been silent for so long that the other nodes take it for dead.
+    pub(super) fn is_daemon_mute(&self, io: &Io<'_>) -> bool {
+        let tunables = &self.view.tunables;
+        let limit = tunables
+            .keepalive_interval
+            .max(1)
+            .saturating_mul(tunables.keepalive_limit.max(1));
+        self.unanswered_since
+            .is_some_and(|since| io.now.since(since) >= seconds(limit))
+    }
+
+    /// A leader without a daemon keeps the cluster lock from those who could lead. The others have
+    /// given this node up, so it gives up too, without a word that would come late.
+    fn on_mute_daemon(&mut self, io: &mut Io<'_>) {
+        if !self.leadership.is_ours() && !self.lock.is_held() {
+            return;
+        }
+        error!("ctdbd does not answer any more: this node can no longer be leader");
+        self.lock.release(io);
+        self.drop_government(io);
+        self.leadership.step(io.now, LeaderEvent::Forget);
     }
 
     /// Whether the leader has nothing in hand.

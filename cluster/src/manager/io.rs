@@ -107,6 +107,17 @@ pub enum Input {
     Timer,
 }
 
+impl Input {
+    /// Whether it came by way of the own daemon, which therefore lives.
+    pub(super) const fn is_of_daemon(&self) -> bool {
+        match self {
+            Self::Message { .. } => true,
+            Self::ControlReply { result, .. } => !matches!(result, Err(ControlFailure::TimedOut)),
+            Self::Lock(_) | Self::Timer => false,
+        }
+    }
+}
+
 /// What the manager wants done, in this order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Output {

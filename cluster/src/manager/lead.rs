@@ -35,7 +35,7 @@ impl Engine {
     }
 
     fn on_silence(&mut self, io: &mut Io<'_>) {
-        if self.election.in_progress() || !self.view.can_lead() {
+        if self.election.in_progress() || !self.view.can_lead() || self.is_daemon_mute(io) {
             self.leadership.be_patient(io.now);
             return;
         }

@@ -89,6 +89,24 @@ fn a_silent_leader_is_replaced_and_joins_again() {
 }
 
 #[test]
+fn a_leader_whose_daemon_hangs_lets_the_lock_go() {
+    let mut sim = Sim::new(3, true);
+    sim.run_until_healthy();
+    let old = sim.leaders()[0];
+    sim.nodes[old].mute = true;
+    let limit = wire::tunables::Tunables::default();
+    let limit = u64::from(limit.keepalive_interval * limit.keepalive_limit);
+    sim.run_seconds(limit - 2);
+    assert_eq!(sim.lock_holder, Some(old), "a short silence is none");
+    sim.run_seconds(15);
+    let new = sim.lock_holder.unwrap();
+    assert_ne!(new, old);
+    sim.nodes[old].mute = false;
+    sim.run_until_healthy();
+    assert_eq!(sim.leaders(), [new]);
+}
+
+#[test]
 fn a_stopped_leader_steps_down_and_freezes() {
     for with_lock in [false, true] {
         let mut sim = Sim::new(3, with_lock);

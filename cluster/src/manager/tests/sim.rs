@@ -53,6 +53,8 @@ pub(super) struct Node {
     pub(super) up: bool,
     /// Answers nothing, but its connections stand.
     pub(super) hung: bool,
+    /// Its daemon alone hangs: nothing passes it in either direction.
+    pub(super) mute: bool,
     manager: Manager,
     pub(super) life: u32,
     srvids: BTreeSet<Srvid>,
@@ -106,6 +108,7 @@ impl Sim {
                 daemon: Daemon::new(pnn, count),
                 up: true,
                 hung: false,
+                mute: false,
                 manager,
                 life: 0,
                 srvids: BTreeSet::new(),
@@ -320,7 +323,7 @@ impl Sim {
         }
         let result = if !self.are_connected(from, to) {
             Err(ControlFailure::Disconnected)
-        } else if self.nodes[to].hung {
+        } else if self.nodes[to].hung || self.nodes[to].mute || self.nodes[from].mute {
             let Some(expires) = expires else { return };
             let result = Err(ControlFailure::TimedOut);
             self.reply(from, expires.since(self.now), token, result);
@@ -378,7 +381,8 @@ impl Sim {
     }
 
     fn on_message(&mut self, from: usize, to: usize, srvid: Srvid, data: Vec<u8>) {
-        if !self.are_connected(from, to) || self.nodes[to].hung {
+        let mute = self.nodes[from].mute || self.nodes[to].mute;
+        if !self.are_connected(from, to) || self.nodes[to].hung || mute {
             return;
         }
         if self.nodes[to].srvids.contains(&srvid) {
