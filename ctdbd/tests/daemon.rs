@@ -11,7 +11,9 @@ use rig::{CLIENT, Cluster, Got};
 use wire::coding::{Decode, Encode};
 use wire::control::{self, Request};
 use wire::packet::{ControlFlags, function};
-use wire::types::{NodeFlags, NotifyData, RecBuffer, RecordHeader, TraverseStart};
+use wire::types::{
+    NodeFlags, NotifyData, PullDbExt, RecBuffer, RecordHeader, RecoveryMode, TransDb, TraverseStart,
+};
 use wire::{Generation, Pnn, ReqId, Srvid};
 
 fn volatile() -> Request {
@@ -354,4 +356,34 @@ fn the_memory_dump_has_the_form_that_scripts_know() {
             .skip(1)
             .all(|line| line.contains(" bytes in ") && line.ends_with(" (ref 0) 0x0"))
     );
+}
+
+#[test]
+fn a_push_that_was_never_confirmed_is_over_in_the_next_recovery() {
+    let mut cluster = Cluster::new(2);
+    let db = cluster.attach(0, &volatile());
+    let trans = |generation| TransDb {
+        db,
+        transaction: Generation(generation),
+    };
+    let pull = PullDbExt {
+        db,
+        lmaster: Pnn::UNKNOWN.0,
+        srvid: Srvid(0xf100_0000_0000_0000),
+    };
+    let dies_after = [
+        Request::SetRecmode(RecoveryMode::Active),
+        Request::DbFreeze(db),
+        Request::DbTransactionStart(trans(100)),
+        Request::WipeDatabase(trans(100)),
+        Request::DbPushStart(pull.clone()),
+    ];
+    let next = [
+        Request::DbFreeze(db),
+        Request::DbTransactionStart(trans(200)),
+        Request::DbPull(pull),
+    ];
+    for step in dies_after.iter().chain(&next) {
+        assert_eq!(cluster.ask(0, Pnn(1), step).0, 0, "{step:?}");
+    }
 }

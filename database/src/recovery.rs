@@ -71,6 +71,8 @@ impl Engine {
     /// DB_TRANSACTION_START.
     pub(crate) fn transaction_start(&mut self, ctx: &mut Ctx<'_>, token: Token, trans: &TransDb) {
         let tid = trans.transaction;
+        // of a recovery that failed, or whose leader died
+        self.end_push(ctx, trans.db);
         self.on_frozen(ctx, token, trans.db, |ctx, db| {
             let Freeze::Frozen(work, transaction) = db.freeze else {
                 return Err("not frozen".into());
@@ -104,8 +106,9 @@ impl Engine {
                 return Err("the node is inactive".into());
             }
             let work = running(db, tid)?;
-            ctx.store.commit(db.id).map_err(|why| why.to_string())?;
+            // a commit that fails ends the transaction too
             db.freeze = Freeze::Frozen(work, None);
+            ctx.store.commit(db.id).map_err(|why| why.to_string())?;
             db.generation = tid;
             db.invalid_records = false;
             if db.is_persistent() && ctx.store.unhealthy_reason(db.id).is_some() {

@@ -94,7 +94,7 @@ pub trait Store {
     fn unmark_all(&mut self, db: DbId);
     /// Starts a transaction on a frozen database; the worker's lock covers it.
     fn begin(&mut self, db: DbId) -> Result<(), StoreError>;
-    /// Commits it: durable for a persistent database when this returns.
+    /// Commits it: durable for a persistent database when this returns. A failure ends it too, and nothing has changed.
     fn commit(&mut self, db: DbId) -> Result<(), StoreError>;
     /// Gives it up.
     fn cancel(&mut self, db: DbId) -> Result<(), StoreError>;
