@@ -71,7 +71,10 @@ impl Lock {
     pub(super) async fn event(&mut self) -> LockEvent {
         loop {
             let event = match &mut self.state {
-                State::Idle => pending().await,
+                State::Idle => {
+                    self.see_off().await;
+                    pending().await
+                }
                 State::Wanted => match self.start().await {
                     Ok(helper) => {
                         self.state = State::Trying(helper);
@@ -95,6 +98,14 @@ impl Lock {
             };
             self.release();
             return event;
+        }
+    }
+
+    /// Waits for the end of the helper before, or it would stay a zombie.
+    async fn see_off(&mut self) {
+        if let Some((helper, _)) = &mut self.leaving {
+            helper.gone().await;
+            self.leaving = None;
         }
     }
 
