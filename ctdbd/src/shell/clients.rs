@@ -4,12 +4,14 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::Instant;
 use tracing::{debug, error, warn};
 use wire::ClientId;
 use wire::packet::{Body, Packet};
 
 use super::frames::Frames;
 use super::link::{Link, Read, Stream};
+use super::rarely::Rarely;
 use super::{Handle, Shell, Target};
 use crate::daemon::Input;
 
@@ -18,12 +20,15 @@ const REPLIES: usize = 1_000_000;
 
 /// Takes connections for as long as the daemon runs.
 pub(super) async fn accept(handle: Handle, listener: UnixListener) {
+    let mut said = Rarely::default();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => welcome(&handle, stream),
             Err(error) => {
                 // out of descriptors, most likely: those who wait in the queue get their turn later
-                error!(%error, "cannot accept a client");
+                if said.is_due() {
+                    error!(%error, "cannot accept a client");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -58,13 +63,13 @@ async fn serve(handle: Handle, client: ClientId) {
     };
     let mut frames = handle.borrow().new_frames();
     loop {
-        let blocked = match handle.borrow().clients.get(&client) {
+        let (blocked, congested) = match handle.borrow().clients.get(&client) {
             Some(link) if link.broken => break,
-            Some(link) => link.is_blocked(),
+            Some(link) => (link.is_blocked(), link.congested_until()),
             None => return,
         };
         tokio::select! {
-            ready = stream.readable() => {
+            ready = stream.readable(), if congested.is_none() => {
                 if ready.is_err() {
                     break;
                 }
@@ -76,9 +81,19 @@ async fn serve(handle: Handle, client: ClientId) {
             }
             _ = stream.writable(), if blocked => handle.borrow_mut().unblock_client(client),
             () = wake.notified() => {}
+            () = until(congested), if congested.is_some() => {
+                error!(%client, "a client does not read what it asked for - killing client connection.");
+                break;
+            }
         }
     }
     handle.borrow_mut().client_ended(client);
+}
+
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        tokio::time::sleep_until(time).await;
+    }
 }
 
 /// One read and what came by it. At [`Read::End`] the connection is over.

@@ -3,13 +3,20 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Packets in one `writev`.
 const BATCH: usize = 64;
+/// Bytes from which on a queue is congested: a client is not read from until it reads, and what it asks for cannot take
+/// the daemon's memory.
+const CONGESTED: usize = 64 << 20;
+/// A connection that is congested and takes nothing for so long is ended.
+const STALLED: Duration = Duration::from_secs(20);
 
 /// What came of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +91,10 @@ impl Stream {
 pub(crate) struct Link {
     pub(crate) stream: Rc<Stream>,
     queue: VecDeque<Vec<u8>>,
+    /// Bytes in the queue.
+    bytes: usize,
+    /// When the socket last took something of a congested queue, or was last full before that.
+    progress: Instant,
     /// Bytes of the first packet that are written already.
     written: usize,
     /// The task has to wait until the socket takes more.
@@ -99,6 +110,8 @@ impl Link {
         Self {
             stream: Rc::new(stream),
             queue: VecDeque::new(),
+            bytes: 0,
+            progress: Instant::now(),
             written: 0,
             blocked: false,
             wake: Rc::new(Notify::new()),
@@ -109,8 +122,14 @@ impl Link {
     /// Queues a packet. True for the first one: the link has to be flushed at the end of the turn. Later ones go with
     /// it, or when the socket takes more.
     pub(crate) fn push(&mut self, packet: Vec<u8>) -> bool {
+        self.bytes += packet.len();
         self.queue.push_back(packet);
         self.queue.len() == 1
+    }
+
+    /// When to give the connection up, if it is congested and takes nothing until then.
+    pub(crate) fn congested_until(&self) -> Option<Instant> {
+        (self.bytes > CONGESTED).then(|| self.progress + STALLED)
     }
 
     /// Packets that wait.
@@ -135,6 +154,9 @@ impl Link {
             match self.write_some() {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.bytes <= CONGESTED {
+                        self.progress = Instant::now();
+                    }
                     self.blocked = true;
                     self.wake.notify_one();
                 }
@@ -154,11 +176,15 @@ impl Link {
             skip = 0;
         }
         let mut done = self.stream.try_write(&slices)? + self.written;
+        if self.bytes > CONGESTED {
+            self.progress = Instant::now();
+        }
         while let Some(first) = self.queue.front() {
             if done < first.len() {
                 break;
             }
             done -= first.len();
+            self.bytes -= first.len();
             self.queue.pop_front();
         }
         self.written = done;

@@ -14,6 +14,7 @@ pub(crate) mod frames;
 pub(crate) mod link;
 mod manager;
 mod orphans;
+pub(crate) mod rarely;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

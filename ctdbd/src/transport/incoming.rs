@@ -13,14 +13,18 @@ use crate::daemon::Input;
 use crate::shell::Handle;
 use crate::shell::frames::Frames;
 use crate::shell::link::{Read, Stream};
+use crate::shell::rarely::Rarely;
 
 /// Takes connections for as long as the daemon runs.
 pub(crate) async fn accept(handle: Handle, listener: TcpListener) {
+    let mut said = Rarely::default();
     loop {
         match listener.accept().await {
             Ok((stream, address)) => welcome(&handle, stream, address.ip().to_canonical()),
             Err(error) => {
-                error!(%error, "cannot accept a node");
+                if said.is_due() {
+                    error!(%error, "cannot accept a node");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
