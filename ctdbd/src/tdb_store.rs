@@ -221,6 +221,7 @@ impl Store for TdbStore {
         let header = header.to_bytes();
         self.with_chain(db, key, |tdb| {
             tdb.storev(key, &[&header, data], StoreMode::Replace)
+                .inspect_err(|_| say_if_full(tdb.path()))
         })
     }
 
@@ -248,7 +249,9 @@ impl Store for TdbStore {
     }
 
     fn commit(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.without_locks(db, Tdb::commit)
+        self.without_locks(db, |tdb| {
+            tdb.commit().inspect_err(|_| say_if_full(tdb.path()))
+        })
     }
 
     fn cancel(&mut self, db: DbId) -> Result<(), StoreError> {
@@ -301,6 +304,13 @@ impl Store for TdbStore {
             }
         }
         .map_err(failed)
+    }
+}
+
+/// libtdb does not say why a file cannot grow.
+pub(crate) fn say_if_full(file: &std::path::Path) {
+    if sys::dir::is_full(file) {
+        error!(file = %file.display(), "no space left on the file system of a database");
     }
 }
 

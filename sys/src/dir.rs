@@ -45,9 +45,26 @@ pub fn check_writable(path: &Path) -> Result<(), DirError> {
     })
 }
 
+/// Whether less than a mebibyte is left for a file: the usual reason where a library says only that it failed.
+#[must_use]
+pub fn is_full(path: &Path) -> bool {
+    nix::sys::statvfs::statvfs(path).is_ok_and(|state| {
+        let left = state
+            .blocks_available()
+            .saturating_mul(state.fragment_size());
+        left < 1 << 20
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_without_space_is_full() {
+        assert!(is_full(Path::new("/proc")));
+        assert!(!is_full(Path::new("/nonexistent")));
+    }
 
     #[test]
     fn each_reason() {

@@ -11,7 +11,7 @@ use tracing::{error, warn};
 use wire::Pnn;
 use wire::types::DbFlags;
 
-use super::{Settings, failed};
+use super::{Settings, failed, say_if_full};
 
 /// How long the start of the daemon waits for what an earlier one's clients have not closed yet.
 const WAIT_AT_START: Duration = Duration::from_secs(20);
@@ -55,7 +55,9 @@ impl Settings {
             create: true,
             ..OpenOptions::default()
         };
-        let tdb = Tdb::open(&path, &options).map_err(failed)?;
+        let tdb = Tdb::open(&path, &options)
+            .inspect_err(|_| say_if_full(path.parent().unwrap_or(&path)))
+            .map_err(failed)?;
         match persistent {
             // a damaged file is for people to look at: it is neither used nor wiped
             true => tdb.check().map_err(failed)?,

@@ -13,6 +13,9 @@ pub(super) enum ApplyError {
     /// libtdb failed.
     #[error(transparent)]
     Tdb(#[from] tdb::Error),
+    /// libtdb failed, and does not say that it is for want of space.
+    #[error("{0}: no space left on the file system")]
+    Full(tdb::Error),
     /// The buffer makes no sense.
     #[error("cannot read the records of a commit: {0}")]
     Decode(#[from] DecodeError),
@@ -33,11 +36,18 @@ pub(super) fn apply(tdb: &Tdb, records: &[u8], replace_only: bool) -> Result<(),
         Ok(writes.try_for_each(|(key, data)| tdb.store(key, data, StoreMode::Replace))?)
     });
     match written {
-        Ok(()) => Ok(tdb.commit()?),
+        Ok(()) => tdb.commit().map_err(|error| failed(tdb, error)),
         Err(error) => {
             tdb.cancel()?;
             Err(error)
         }
+    }
+}
+
+fn failed(tdb: &Tdb, error: tdb::Error) -> ApplyError {
+    match sys::dir::is_full(tdb.path()) {
+        true => ApplyError::Full(error),
+        false => ApplyError::Tdb(error),
     }
 }
 
