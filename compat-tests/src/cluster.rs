@@ -31,6 +31,10 @@ pub struct Spec {
     pub event_scripts: bool,
     /// ctdbd's log level.
     pub log_level: String,
+    /// More lines for ctdb.conf.
+    pub more_conf: String,
+    /// More lines for ctdb.tunables.
+    pub more_tunables: String,
 }
 
 /// Booted nodes. Dropping it powers them off.
@@ -55,8 +59,8 @@ impl Cluster {
             nodes: (0..spec.roots.len())
                 .map(|pnn| format!("{}\n", address(pnn)))
                 .collect(),
-            ctdb_conf: ctdb_conf(&share, &spec.log_level),
-            tunables: TUNABLES.to_owned(),
+            ctdb_conf: ctdb_conf(&share, &spec.log_level) + &spec.more_conf,
+            tunables: TUNABLES.to_owned() + &spec.more_tunables,
             smb_conf: smb_conf(&share, spec.clustering),
             event_scripts: spec.event_scripts,
         };

@@ -13,6 +13,7 @@
 
 pub mod bench;
 pub mod cluster;
+pub mod deaths;
 pub mod demo;
 pub mod host;
 pub mod load;

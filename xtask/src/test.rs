@@ -10,7 +10,7 @@ use crate::step::{cargo, is_root, run as run_step, step, target_dir, text};
 use crate::{package, setup};
 
 /// The runs with a real Samba: what they are, and the arguments of `compat`.
-const WITH_SAMBA: [(&str, &[&str]); 4] = [
+const WITH_SAMBA: [(&str, &[&str]); 5] = [
     ("three nodes of ours", &["accept"]),
     ("a C node among ours", &["accept", "--theirs", "1"]),
     ("the ctdb tool on ours and on C", &["compare"]),
@@ -18,6 +18,7 @@ const WITH_SAMBA: [(&str, &[&str]); 4] = [
         "every workload of the benchmark runs on ours",
         &["bench", "--quick", "--nodes", "1"],
     ),
+    ("what dies, hangs or runs out", &["deaths", "--quick"]),
 ];
 
 /// How many tests passed and failed.

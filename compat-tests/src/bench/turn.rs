@@ -133,6 +133,8 @@ impl Turn {
             clustering: true,
             event_scripts: false,
             log_level: "NOTICE".to_owned(),
+            more_conf: String::new(),
+            more_tunables: String::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use compat_tests::cluster::{Cluster, Spec};
 use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::{self, Section, compare};
-use compat_tests::{demo, loopback};
+use compat_tests::{deaths, demo, loopback};
 use nix::sys::signal::Signal;
 
 /// Tests against real peers: smbd, the C `ctdb` tool, C ctdbd as a neighbour.
@@ -52,6 +52,23 @@ enum What {
     Record {
         #[command(flatten)]
         nodes: Nodes,
+    },
+    /// What dies, hangs or runs out, and what becomes of it.
+    Deaths {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// The groups to run, in this order; all by default.
+        #[arg(long, value_delimiter = ',')]
+        groups: Vec<deaths::Group>,
+        /// Leave out what takes long to wait for.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// A part in those tests, played on a node.
+    #[command(hide = true)]
+    Actor {
+        #[command(subcommand)]
+        actor: deaths::actor::Actor,
     },
     /// Shows a cluster at work, and keeps it until Ctrl-C.
     Demo {
@@ -113,6 +130,8 @@ impl Nodes {
             clustering: true,
             event_scripts: true,
             log_level: self.log_level.clone(),
+            more_conf: String::new(),
+            more_tunables: String::new(),
         })
     }
 
@@ -152,6 +171,9 @@ fn main() -> Result<ExitCode> {
     if let What::Compare { nodes } = &cli.what {
         return run_compare(nodes);
     }
+    if let What::Actor { actor } = &cli.what {
+        return actor.run().map(|()| ExitCode::SUCCESS);
+    }
     if !host::is_inside() {
         if let What::BenchTurn(_) | What::Record { .. } = &cli.what {
             // the end of the benchmark is the end of its turn, that of the comparison of its sides
@@ -166,6 +188,11 @@ fn main() -> Result<ExitCode> {
             no_clustering,
         } => accept(&nodes, &sections, !no_clustering)?,
         What::Record { nodes } => record(&nodes).map(|()| true)?,
+        What::Deaths {
+            nodes,
+            groups,
+            quick,
+        } => run_deaths(&nodes, &groups, quick)?,
         What::Demo { nodes, once } => {
             let cluster = Cluster::boot(nodes.host()?, &nodes.spec()?)?;
             let shown = demo::run(&cluster, once);
@@ -176,7 +203,7 @@ fn main() -> Result<ExitCode> {
             true
         }
         What::BenchTurn(turn) => turn.run().map(|()| true)?,
-        What::Compare { .. } | What::Bench(_) | What::Loopback { .. } => false,
+        What::Compare { .. } | What::Bench(_) | What::Loopback { .. } | What::Actor { .. } => false,
     };
     Ok(exit_code(held))
 }
@@ -215,6 +242,22 @@ fn accept(nodes: &Nodes, sections: &[Section], clustering: bool) -> Result<bool>
             report.group(&name, |report| section.run(&mut cluster, report));
         }
     }
+    nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}
+
+fn run_deaths(nodes: &Nodes, groups: &[deaths::Group], quick: bool) -> Result<bool> {
+    let spec = Spec {
+        event_scripts: false,
+        more_conf: deaths::CONF.to_owned(),
+        more_tunables: deaths::TUNABLES.to_owned(),
+        ..nodes.spec()?
+    };
+    let cluster = Cluster::boot(nodes.host()?, &spec)?;
+    let mut report = Report::default();
+    report.group("deaths", |report| {
+        deaths::run(&cluster, groups, quick, report)
+    });
     nodes.keep_logs(&cluster, &report)?;
     Ok(report.finish())
 }
