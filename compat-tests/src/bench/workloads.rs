@@ -59,7 +59,7 @@ impl Amounts {
             seconds,
             records: 10_000,
             many_records: 100_000,
-            recoveries: 2,
+            recoveries: 4,
             packets: 20_000,
             traced_packets: 2_000,
             databases: 50,
