@@ -10,10 +10,11 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use compat_tests::bench::{run as bench, turn::Turn};
 use compat_tests::cluster::{Cluster, Spec};
+use compat_tests::deaths::{self, series};
 use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::{self, Section, compare};
-use compat_tests::{deaths, demo, loopback};
+use compat_tests::{demo, loopback};
 use nix::sys::signal::Signal;
 
 /// Tests against real peers: smbd, the C `ctdb` tool, C ctdbd as a neighbour.
@@ -63,6 +64,20 @@ enum What {
         /// Leave out what takes long to wait for.
         #[arg(long)]
         quick: bool,
+    },
+    /// Kills of ctdbd and of a node's process 1, under load.
+    Kills {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// How many of each.
+        #[arg(long, default_value_t = 2)]
+        kills: usize,
+        /// The machine's own ctdbd in turn with ours, which must not take longer to be back.
+        #[arg(long)]
+        against_c: bool,
+        /// How many on one cluster, before it is the other one's turn.
+        #[arg(long, default_value_t = 20)]
+        block: usize,
     },
     /// A part in those tests, played on a node.
     #[command(hide = true)]
@@ -193,6 +208,19 @@ fn main() -> Result<ExitCode> {
             groups,
             quick,
         } => run_deaths(&nodes, &groups, quick)?,
+        What::Kills {
+            nodes,
+            kills,
+            against_c,
+            block,
+        } => run_kills(
+            &nodes,
+            &series::Options {
+                kills,
+                against_c,
+                block,
+            },
+        )?,
         What::Demo { nodes, once } => {
             let cluster = Cluster::boot(nodes.host()?, &nodes.spec()?)?;
             let shown = demo::run(&cluster, once);
@@ -259,6 +287,23 @@ fn run_deaths(nodes: &Nodes, groups: &[deaths::Group], quick: bool) -> Result<bo
         deaths::run(&cluster, groups, quick, report)
     });
     nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}
+
+fn run_kills(nodes: &Nodes, options: &series::Options) -> Result<bool> {
+    let spec = Spec {
+        event_scripts: false,
+        ..nodes.spec()?
+    };
+    let mut report = Report::default();
+    let mut done = Ok(());
+    report.group("kills", |report| {
+        done = nodes
+            .host()
+            .and_then(|host| series::run(host, &spec, options, nodes.logs.as_ref(), report));
+        Ok(())
+    });
+    report.check("the series runs to its end", || done);
     Ok(report.finish())
 }
 

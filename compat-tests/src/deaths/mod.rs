@@ -13,6 +13,7 @@ mod manager;
 mod open_files;
 mod processes;
 mod scene;
+pub mod series;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
