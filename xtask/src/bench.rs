@@ -1,4 +1,4 @@
-//! The benchmark: `compat bench` on programs that were just built, with optimization.
+//! What is measured: `compat bench` and `compat kills` on programs that were just built, with optimization.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -9,13 +9,13 @@ use anyhow::{Context, Result};
 use crate::step::{cargo, is_root, run as run_step, step, target_dir};
 use crate::{package, setup};
 
-/// Builds, and runs it with these options; false if something that is needed is missing.
-pub(crate) fn run(options: &[OsString]) -> Result<bool> {
+/// Builds, and runs that command of `compat` with these options; false if something that is needed is missing.
+pub(crate) fn run(command: &str, options: &[OsString]) -> Result<bool> {
     if !setup::run(setup::Purpose::Measure)? {
         return Ok(false);
     }
     if !is_root() {
-        step("the benchmark needs root: namespaces, mounts");
+        step("measuring needs root: namespaces, mounts");
         return Ok(false);
     }
     let target = target_dir()?;
@@ -24,8 +24,8 @@ pub(crate) fn run(options: &[OsString]) -> Result<bool> {
     run_step(cargo(build).arg(&target))?;
     package::install(&root, false)?;
     step("measuring");
-    let mut command = Command::new(target.join("release/compat"));
-    command.arg("bench").arg("--root").arg(&root).args(options);
+    let mut compat = Command::new(target.join("release/compat"));
+    compat.arg(command).arg("--root").arg(&root).args(options);
     // it takes our place, so that a signal to us reaches it
-    Err(command.exec()).context("compat")
+    Err(compat.exec()).context("compat")
 }

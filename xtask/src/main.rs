@@ -73,6 +73,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Kill daemons and nodes in a row, under load: `--kills 50 --against-c`.
+    #[command(disable_help_flag = true)]
+    Deaths {
+        /// The options of `compat kills`; `--help` among them lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Check what no other tool checks: licences, borders of the crates, sizes, words.
     Tidy,
     /// Write COMPAT.md: what of upstream is there.
@@ -121,7 +128,8 @@ fn main() -> Result<ExitCode> {
         Command::Install { root, debug } => package::install(&root, debug).map(|()| true)?,
         Command::Test { quick } => test::run(quick)?,
         Command::Demo { once } => demo::run(once)?,
-        Command::Bench { options } => bench::run(&options)?,
+        Command::Bench { options } => bench::run("bench", &options)?,
+        Command::Deaths { options } => bench::run("kills", &options)?,
         Command::Tidy => tidy::run()?,
         Command::Compat { check } => compat::run(check)?,
         Command::Wire { check } => wire_page::run(check)?,

@@ -10,7 +10,7 @@ use crate::step::{cargo, is_root, run as run_step, step, target_dir, text};
 use crate::{package, setup};
 
 /// The runs with a real Samba: what they are, and the arguments of `compat`.
-const WITH_SAMBA: [(&str, &[&str]); 5] = [
+const WITH_SAMBA: [(&str, &[&str]); 6] = [
     ("three nodes of ours", &["accept"]),
     ("a C node among ours", &["accept", "--theirs", "1"]),
     ("the ctdb tool on ours and on C", &["compare"]),
@@ -19,6 +19,7 @@ const WITH_SAMBA: [(&str, &[&str]); 5] = [
         &["bench", "--quick", "--nodes", "1"],
     ),
     ("what dies, hangs or runs out", &["deaths", "--quick"]),
+    ("kills under load", &["kills", "--kills", "2"]),
 ];
 
 /// How many tests passed and failed.
