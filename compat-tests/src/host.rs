@@ -24,7 +24,7 @@ const INSIDE: &str = "CTDB_COMPAT_INSIDE";
 /// anything that a test needs to see.
 const MOUNT_POINTS: [&str; 4] = ["/mnt", "/media", "/srv", "/opt"];
 /// What the tests start, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("ctdb", "ctdb"),
     ("ip", "iproute2"),
     ("mount", "mount"),
@@ -34,6 +34,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("smbclient", "smbclient"),
     ("smbd", "samba"),
     ("smbstatus", "samba"),
+    ("taskset", "util-linux"),
     ("tdbtool", "tdb-tools"),
     ("unshare", "util-linux"),
 ];

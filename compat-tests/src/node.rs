@@ -37,6 +37,7 @@ pub struct Node {
     root: Option<PathBuf>,
     unshare: Child,
     init: u32,
+    processor: Option<usize>,
 }
 
 impl Node {
@@ -76,6 +77,7 @@ impl Node {
             root,
             unshare,
             init,
+            processor: None,
         })
     }
 
@@ -102,6 +104,11 @@ impl Node {
         Ok(())
     }
 
+    /// Has whatever is started on the node from now on run on this processor alone.
+    pub fn pin(&mut self, processor: usize) {
+        self.processor = Some(processor);
+    }
+
     /// A command to be run on the node, for a minute at most.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
@@ -111,7 +118,14 @@ impl Node {
     /// A command to be run on the node, for that many seconds at most.
     #[must_use]
     pub fn command_within(&self, program: &str, seconds: u64) -> Command {
-        let mut command = Command::new("nsenter");
+        let mut command = match self.processor {
+            Some(number) => {
+                let mut pinned = Command::new("taskset");
+                pinned.args(["-c", &number.to_string(), "nsenter"]);
+                pinned
+            }
+            None => Command::new("nsenter"),
+        };
         command.args(["-t", &self.init.to_string(), "-m", "-n", "-p", "-u", "--"]);
         command.args([
             "env",

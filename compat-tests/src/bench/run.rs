@@ -31,6 +31,9 @@ pub struct Options {
     /// One round with small amounts: shows that everything runs, not how fast.
     #[arg(long)]
     quick: bool,
+    /// Let the scheduler choose where processes run; otherwise each node has one processor.
+    #[arg(long)]
+    unpinned: bool,
     /// The workloads; all by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Workload>,
@@ -148,6 +151,7 @@ impl Options {
             files: self.files.clone(),
             seconds: self.seconds,
             quick: self.quick,
+            unpinned: self.unpinned,
             only: only.to_vec(),
         }
     }
@@ -202,6 +206,9 @@ fn command(turn: &Turn, scratch: &Path) -> Result<Command> {
     if turn.quick {
         command.arg("--quick");
     }
+    if turn.unpinned {
+        command.arg("--unpinned");
+    }
     let only: Vec<_> = turn.only.iter().map(|workload| name(*workload)).collect();
     command.args(["--only", &only.join(",")]);
     Ok(command)
@@ -238,6 +245,7 @@ fn json(machine: &Machine, options: &Options, samples: &[Sample]) -> Result<Stri
         "rounds": options.rounds,
         "seconds": options.seconds,
         "quick": options.quick,
+        "unpinned": options.unpinned,
         "samples": samples,
     });
     Ok(serde_json::to_string_pretty(&value)? + "\n")
