@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::warn;
 
-use crate::readable::readable;
+use crate::watched::watched;
 
 /// What is further away than this is waited for coarsely.
 const NEAR: Duration = Duration::from_millis(2);
@@ -27,7 +28,7 @@ impl Alarm {
     pub(super) fn new() -> io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        let rings = readable(timer.as_fd().try_clone_to_owned()?)?;
+        let rings = watched(timer.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
         Ok(Self { timer, rings })
     }
 

@@ -9,6 +9,7 @@ use tracing::{debug, error, warn};
 use wire::ClientId;
 use wire::packet::{Body, Packet};
 
+use super::client_socket::ClientSocket;
 use super::frames::Frames;
 use super::link::{Link, Read, Stream};
 use super::rarely::Rarely;
@@ -43,12 +44,16 @@ fn welcome(handle: &Handle, stream: UnixStream) {
             0
         }
     };
+    let socket = match ClientSocket::new(stream) {
+        Ok(socket) => socket,
+        Err(error) => return error!(%error, "cannot watch a client"),
+    };
     let client = {
         let mut shell = handle.borrow_mut();
         let client = shell.new_client_id();
         shell
             .clients
-            .insert(client, Link::new(Stream::Unix(stream)));
+            .insert(client, Link::new(Stream::Client(socket)));
         shell.input(Input::ClientConnected { client, pid });
         client
     };

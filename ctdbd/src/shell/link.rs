@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::client_socket::ClientSocket;
 
 /// Packets in one `writev`.
 const BATCH: usize = 64;
@@ -32,21 +34,21 @@ pub(crate) enum Read {
 /// A stream of either kind, in non-blocking use.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Unix(UnixStream),
+    Client(ClientSocket),
     Tcp(TcpStream),
 }
 
 impl Stream {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
-            Self::Unix(stream) => stream.readable().await,
+            Self::Client(socket) => socket.readable().await,
             Self::Tcp(stream) => stream.readable().await,
         }
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
-            Self::Unix(stream) => stream.writable().await,
+            Self::Client(socket) => socket.writable().await,
             Self::Tcp(stream) => stream.writable().await,
         }
     }
@@ -56,7 +58,7 @@ impl Stream {
     pub(crate) fn try_read(&self, buffer: &mut bytes::BytesMut) -> io::Result<Read> {
         let space = buffer.capacity() - buffer.len();
         let count = match self {
-            Self::Unix(stream) => stream.try_read_buf(buffer),
+            Self::Client(socket) => socket.try_read(buffer),
             Self::Tcp(stream) => stream.try_read_buf(buffer),
         }?;
         if count == 0 {
@@ -70,16 +72,18 @@ impl Stream {
     }
 
     fn is_drained(&self) {
-        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = match self {
-            Self::Unix(stream) => stream.try_io(Interest::READABLE, nothing),
-            Self::Tcp(stream) => stream.try_io(Interest::READABLE, nothing),
-        };
+        match self {
+            Self::Client(socket) => socket.is_drained(),
+            Self::Tcp(stream) => {
+                let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                let _ = stream.try_io(Interest::READABLE, nothing);
+            }
+        }
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Unix(stream) => stream.try_write_vectored(slices),
+            Self::Client(socket) => socket.try_write(slices),
             Self::Tcp(stream) => stream.try_write_vectored(slices),
         }
     }

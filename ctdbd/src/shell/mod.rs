@@ -9,6 +9,7 @@
 //! ```
 
 mod alarm;
+mod client_socket;
 mod clients;
 pub(crate) mod frames;
 pub(crate) mod link;

@@ -1,4 +1,4 @@
-//! A descriptor that the runtime watches for something to read.
+//! A descriptor that the runtime watches for one thing only.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,6 +10,6 @@ use tokio::io::unix::AsyncFd;
     deprecated,
     reason = "an owned descriptor stays open for as long as it is registered; the successor is unsafe to call"
 )]
-pub(crate) fn readable(owned: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(owned, Interest::READABLE)
+pub(crate) fn watched(owned: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(owned, interest)
 }
