@@ -56,6 +56,8 @@ fn read(cluster: &mut Cluster, node: usize, db: DbId) -> Option<Vec<u8>> {
 
 fn write_call(cluster: &mut Cluster, node: usize, db: DbId) -> Option<Vec<u8>> {
     let call = cluster.call(node, db, function::NULL, KEY);
+    // another node keeps what has only just come to it for a moment
+    cluster.wait(Duration::from_micros(250));
     answer(cluster, node, call)
 }
 

@@ -240,6 +240,7 @@ fn log_latency_ms_tells_of_slow_calls_and_commits() {
     let log = logged(|| slow(&mut cluster));
     assert!(!log.contains("High latency"), "0 is off: {log}");
     cluster.call(1, db, function::NULL, &key_of(1)); // so that it has to come again
+    cluster.wait(seconds(1)); // and has been there for a moment
     cluster.set(0, "LogLatencyMs", 1500);
     let log = logged(|| slow(&mut cluster));
     for (operation, name) in [
