@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::report::{Report, within};
 
 /// For all databases of the node.
-const SIZE: &str = "40M";
+const SIZE: &str = "150M";
 const FILLER: &str = "/var/lib/ctdb/filler";
 
 pub(super) fn run(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
@@ -33,7 +33,8 @@ fn restart(scene: &Scene<'_>, node: &Node, script: &str) -> Result<()> {
 fn move_to_small_disk(scene: &Scene<'_>, node: &Node) -> Result<()> {
     let script = format!(
         "mkdir /run/small && mount -t tmpfs -o size={SIZE} small /run/small \
-         && cp -a /var/lib/ctdb/. /run/small && rm -f /run/small/volatile/* \
+         && cp -a /var/lib/ctdb/persistent /var/lib/ctdb/state /run/small \
+         && mkdir /run/small/volatile \
          && mount --bind /run/small /var/lib/ctdb"
     );
     restart(scene, node, &script)
@@ -121,7 +122,8 @@ fn full_at_start(scene: &Scene<'_>, node: &Node, report: &mut Report) -> Result<
 fn unwritable(scene: &Scene<'_>, node: &Node, report: &mut Report) -> Result<()> {
     node.ctdb(&["shutdown"])?;
     within(10, || node.check_none("ctdbd"))?;
-    node.sh("mount -o remount,ro,bind /var/lib/ctdb")?;
+    // its workers end a moment after it
+    within(10, || node.sh("mount -o remount,ro,bind /var/lib/ctdb"))?;
     report.check(
         "a directory that cannot be written: ctdbd refuses to start, and names it",
         || match node.start_daemon("/usr/sbin/ctdbd", &[]) {

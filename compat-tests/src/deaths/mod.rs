@@ -43,10 +43,10 @@ pub enum Group {
     Processes,
     /// A client that never reads.
     Deaf,
-    /// A volatile file still open when ctdbd starts again.
-    OpenFiles,
     /// No space on the disk, and a directory that cannot be written.
     Disk,
+    /// A volatile file still open when ctdbd starts again.
+    OpenFiles,
 }
 
 impl Group {

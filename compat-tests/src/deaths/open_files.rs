@@ -5,11 +5,50 @@ use std::fs;
 use anyhow::{Result, ensure};
 
 use super::actor::{Acting, Actor};
-use super::scene::{Log, OTHER, Scene};
+use super::scene::{Log, OTHER, Scene, pids};
+use crate::cluster::check_serves;
 use crate::node::Node;
 use crate::report::{Report, within};
 
 pub(super) fn run(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
+    stopped_client(scene, report)?;
+    stopped_smbd(scene, report)
+}
+
+/// The real one, all of its processes.
+fn stopped_smbd(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
+    let node = scene.node(2);
+    node.start_smbd()?;
+    within(20, || check_serves(node.pnn))?;
+    let log = Log::of(node);
+    node.sh("pkill -STOP -x smbd")?;
+    let held = pids(node, "smbd")?;
+    node.kill_ctdbd()?;
+    within(5, || node.check_none("ctdbd"))?;
+    node.start_daemon("/usr/sbin/ctdbd", &[])?;
+    report.check(
+        "a stopped smbd has volatile databases open: ctdbd waits and names it",
+        || {
+            within(5, || {
+                let named =
+                    |pid: &u32| log.check_says(&["waiting for a process", &format!("pid={pid}")]);
+                ensure!(
+                    held.iter().any(|pid| named(pid).is_ok()),
+                    "{held:?}: {}",
+                    log.text()?
+                );
+                Ok(())
+            })
+        },
+    );
+    node.sh("pkill -KILL -x smbd; true")?;
+    report.check("when smbd has ended, ctdbd comes up by itself", || {
+        within(30, || scene.cluster.check_all_ok())
+    });
+    Ok(())
+}
+
+fn stopped_client(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
     let node = scene.node(2);
     let client = Acting::start(
         node,
@@ -19,6 +58,7 @@ pub(super) fn run(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
     )?;
     client.signal(node, "STOP")?;
     node.kill_ctdbd()?;
+    within(5, || node.check_none("ctdbd"))?;
     let file = node.path(&format!("/var/lib/ctdb/volatile/{OTHER}.2"));
     let before = fs::read(&file)?;
     let log = Log::of(node);

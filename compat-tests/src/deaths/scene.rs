@@ -244,3 +244,19 @@ pub(super) fn resident(node: &Node, pid: u32) -> Result<u64> {
     let number = status.split_whitespace().nth(1).context("VmRSS")?;
     Ok(number.parse()?)
 }
+
+/// The number by which this program knows a process of a node.
+pub(super) fn number_here(node: &Node, pid: u32) -> Result<u32> {
+    let same = fs::read_link(format!("/proc/{}/ns/pid", node.init()))?;
+    let is_it = |here: &u32| {
+        let status = fs::read_to_string(format!("/proc/{here}/status")).unwrap_or_default();
+        let mut lines = status.lines();
+        let ids = lines.find_map(|line| line.strip_prefix("NSpid:"));
+        ids.and_then(|ids| ids.split_whitespace().last()) == Some(&pid.to_string())
+            && fs::read_link(format!("/proc/{here}/ns/pid")).is_ok_and(|found| found == same)
+    };
+    let mut pids = fs::read_dir("/proc")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(is_it).context("no such process")
+}

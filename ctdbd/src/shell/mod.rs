@@ -362,14 +362,10 @@ impl Shell {
         };
         let (source, port) = (self.nodes_source.clone(), self.transport.port());
         tokio::task::spawn_local(async move {
-            let nodes = match tokio::task::spawn_blocking(move || source.load()).await {
-                Ok(Ok(nodes)) => Some(node_entries(&nodes, port)),
-                Ok(Err(why)) => {
-                    error!(%why, "the nodes file cannot be read");
-                    None
-                }
+            let nodes = match load_nodes(source).await {
+                Ok(nodes) => Some(node_entries(&nodes, port)),
                 Err(why) => {
-                    error!(%why, "the nodes file was not read");
+                    error!(%why, "the nodes file cannot be read");
                     None
                 }
             };
@@ -402,6 +398,16 @@ impl Shell {
             self.exit.notify_one();
         }
     }
+}
+
+/// On a thread of its own. Where there is none to be had, that is an error; tokio's pool of threads would panic.
+async fn load_nodes(source: NodesSource) -> anyhow::Result<Vec<config::NodeEntry>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let load = move || drop(tell.send(source.load()));
+    std::thread::Builder::new()
+        .name("nodes".into())
+        .spawn(load)?;
+    Ok(told.await??)
 }
 
 async fn try_lock(lock: &ClusterLock, paths: &Paths, errors: Stdio) -> LockOutcome {
