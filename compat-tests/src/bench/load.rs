@@ -97,7 +97,7 @@ impl<'a> Clients<'a> {
     /// Runs a load on the first node.
     ///
     /// # Errors
-    /// As [`Self::on`].
+    /// As `on`.
     pub fn on_one(&self, words: &str) -> Result<Done> {
         self.on(1, words)
     }
@@ -105,7 +105,7 @@ impl<'a> Clients<'a> {
     /// Runs a load on all nodes.
     ///
     /// # Errors
-    /// As [`Self::on`].
+    /// As `on`.
     pub fn on_all(&self, words: &str) -> Result<Done> {
         self.on(self.cluster.nodes.len(), words)
     }

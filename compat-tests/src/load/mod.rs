@@ -1,7 +1,7 @@
 //! Load for one node's daemon: what `ctdb-load` does.
 //!
 //! The program is a client of its node's ctdbd, of ours and of C's alike. The same workload runs on
-//! every participating node at the same time; they meet first ([`meeting`]), and each prints what it
+//! every participating node at the same time; they meet first (`meeting`), and each prints what it
 //! did itself.
 //!
 //! It measures daemons, so its own part is kept small and the same for both: one thread, everything
