@@ -61,6 +61,9 @@ pub fn run(options: &Options) -> Result<bool> {
     let options = options.resolved()?;
     let machine = Machine::look(&options.files.disk, options.files.against.as_deref())?;
     println!("# {machine}");
+    if options.quick {
+        println!("# quick: much smaller amounts than the rows say, so the figures mean nothing");
+    }
     let mut samples = Vec::new();
     for turn in options.turns() {
         samples.extend(run_turn(&turn, &options.files.disk)?);
