@@ -3,6 +3,7 @@
 //! The runtime's own stream is watched for both at all times. A local client that reads an answer makes room in the
 //! socket: that would wake the daemon once for nothing with every packet.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -13,6 +14,14 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 
 use crate::watched::watched;
+
+/// The most that one read takes.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+thread_local! {
+    /// Where a read goes first: a connection's own buffer would have to be zeroed for each.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; LONGEST]);
+}
 
 /// The connection, in non-blocking use.
 #[derive(Debug)]
@@ -43,13 +52,14 @@ impl ClientSocket {
 
     /// Appends what has come, at most as much as there is room for.
     pub(super) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        let (begin, end) = (buffer.len(), buffer.capacity());
-        buffer.resize(end, 0);
-        let read = self.0.try_io(Interest::READABLE, |socket| {
-            nix::unistd::read(socket, &mut buffer[begin..]).map_err(io::Error::from)
-        });
-        buffer.truncate(begin + *read.as_ref().unwrap_or(&0));
-        read
+        let room = (buffer.capacity() - buffer.len()).min(LONGEST);
+        SCRATCH.with_borrow_mut(|scratch| {
+            let count = self.0.try_io(Interest::READABLE, |socket| {
+                nix::unistd::read(socket, &mut scratch[..room]).map_err(io::Error::from)
+            })?;
+            buffer.extend_from_slice(&scratch[..count]);
+            Ok(count)
+        })
     }
 
     /// There is no more for now.

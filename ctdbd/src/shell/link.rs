@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::client_socket::ClientSocket;
+use super::client_socket::{ClientSocket, LONGEST};
 
 /// Packets in one `writev`.
 const BATCH: usize = 64;
@@ -56,7 +56,7 @@ impl Stream {
     /// One read. Where it did not fill the buffer there is no more for now, and the stream is not readable until
     /// something comes: that saves the read that would only say so.
     pub(crate) fn try_read(&self, buffer: &mut bytes::BytesMut) -> io::Result<Read> {
-        let space = buffer.capacity() - buffer.len();
+        let space = (buffer.capacity() - buffer.len()).min(LONGEST);
         let count = match self {
             Self::Client(socket) => socket.try_read(buffer),
             Self::Tcp(stream) => stream.try_read_buf(buffer),
@@ -64,7 +64,7 @@ impl Stream {
         if count == 0 {
             return Ok(Read::End);
         }
-        if count == space {
+        if count >= space {
             return Ok(Read::Full);
         }
         self.is_drained();
