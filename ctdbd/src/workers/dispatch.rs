@@ -15,6 +15,8 @@
 //!   any ──killed──▶ Ending ──its end──▶ (gone)
 //! ```
 //!
+//! Who is Idle from one [`Dispatch::retire`] to the next is killed: a load leaves no processes behind.
+//!
 //! A chain that nobody waits for any more is let go of once it is locked, and the waiter is not killed: a later job for
 //! the same key takes its place in the queue over, and a stopped client cannot make us kill and start processes all day
 //! (upstream's bug 12469 came from killing). A whole-database waiter is killed, because it already blocks others.
@@ -66,6 +68,8 @@ struct Worker {
     doing: Doing,
     /// The key whose chain it was last sent to.
     key: Vec<u8>,
+    /// It was idle at the last look of [`Dispatch::retire`], and has been since.
+    rested: bool,
 }
 
 impl Worker {
@@ -200,6 +204,27 @@ impl Dispatch {
     pub(super) fn credit(&mut self, id: JobId) {
         if let Some(Place::Worker(worker)) = self.jobs.get(&id) {
             self.actions.push(Action::Send(*worker, Request::Credit));
+        }
+    }
+
+    /// Whether there are workers for [`Dispatch::retire`] to look at.
+    pub(super) fn has_idle(&self) -> bool {
+        self.databases
+            .values()
+            .any(|database| !database.idle.is_empty())
+    }
+
+    /// Ends the workers that have had nothing to do since the last call.
+    pub(super) fn retire(&mut self) {
+        let idle = self
+            .databases
+            .values()
+            .flat_map(|database| database.idle.iter().copied());
+        for id in idle.collect::<Vec<_>>() {
+            match self.workers.get_mut(&id) {
+                Some(worker) if !worker.rested => worker.rested = true,
+                _ => self.kill(id, None),
+            }
         }
     }
 
@@ -398,6 +423,7 @@ impl Dispatch {
         self.jobs.insert(id, Place::Worker(worker));
         let entry = self.workers.get_mut(&worker).expect("just chosen or made");
         entry.doing = Doing::Working(id, class);
+        entry.rested = false;
         if adopted.is_none() {
             if let Job::LockRecord { key } = &job {
                 entry.key.clone_from(key);
@@ -426,6 +452,7 @@ impl Dispatch {
                 db,
                 doing: Doing::Idle,
                 key: Vec::new(),
+                rested: false,
             },
         );
         self.actions

@@ -303,6 +303,35 @@ fn closing_ends_every_job_and_opening_again_starts_afresh() {
 }
 
 #[test]
+fn workers_that_stay_idle_are_killed() {
+    let mut d = dispatch(Limits::default());
+    assert!(!d.has_idle());
+    hold(&mut d, 1, "a", 0);
+    hold(&mut d, 2, "b", 1);
+    for (job, worker) in [(1, 0), (2, 1)] {
+        d.release(JobId(job));
+        d.on_reply(WorkerId(worker), Reply::Unlocked);
+    }
+    assert!(d.has_idle());
+    d.retire();
+    skip(&mut d);
+    // the last one that rested is the first to be used again
+    hold(&mut d, 3, "c", 1);
+    d.release(JobId(3));
+    d.on_reply(WorkerId(1), Reply::Unlocked);
+    skip(&mut d);
+    d.retire();
+    assert_eq!(
+        actions(&mut d),
+        ["kill 0"],
+        "the other one has worked since"
+    );
+    d.retire();
+    assert_eq!(actions(&mut d), ["kill 1"]);
+    assert!(!d.has_idle());
+}
+
+#[test]
 fn idle_workers_beyond_the_limits_are_killed() {
     let mut d = dispatch(Limits {
         idle_per_db: 2,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until};
@@ -12,6 +13,9 @@ use super::patience::Patience;
 use super::process::{Process, Report};
 use super::protocol::Request;
 use super::{DatabaseFile, Event, Job, JobId, Limits, Program};
+
+/// A worker that has had nothing to do for one to two of these ends.
+const REST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 enum Command {
@@ -116,8 +120,11 @@ impl Actor {
         mut todo: UnboundedReceiver<Command>,
         mut reported: UnboundedReceiver<Report>,
     ) {
+        let mut look = None;
         loop {
             let overdue = self.patience.next();
+            // no worker idle, no timer: an idle daemon is not woken for it
+            look = look.or_else(|| self.dispatch.has_idle().then(|| Instant::now() + REST));
             tokio::select! {
                 command = todo.recv() => match command {
                     Some(command) => self.obey(command),
@@ -125,6 +132,10 @@ impl Actor {
                 },
                 Some(report) = reported.recv() => self.hear(report),
                 () = until(overdue), if overdue.is_some() => self.complain(),
+                () = until(look), if look.is_some() => {
+                    look = None;
+                    self.dispatch.retire();
+                }
             }
             self.act();
         }

@@ -272,7 +272,8 @@ impl Block {
         println!("# {:?}: after  {after}", self.side);
         if self.side == Side::Ours {
             report.check("a daemon that lived has what it had before", || {
-                wait_for(Duration::from_secs(3), || {
+                // workers that have nothing to do end after a minute at the latest
+                wait_for(Duration::from_secs(70), || {
                     witness::State::of(node)?.check(before)
                 })
             });

@@ -55,12 +55,15 @@ impl State {
         })
     }
 
-    /// It has no more than before; a worker more has its socket and its process.
+    /// It has no more than before, workers of that time not counted: each has a socket and a process.
     pub(super) fn check(&self, before: &Self) -> Result<()> {
         ensure!(self.pid == before.pid, "it is another daemon");
-        let more = 2 * self.workers.saturating_sub(before.workers);
-        let (now, then) = (self.descriptors, before.descriptors);
-        ensure!(now <= then + more, "descriptors: {then}, then {now}");
+        let (now, then) = (self.descriptors, before.descriptors - 2 * before.workers);
+        ensure!(
+            now <= then,
+            "descriptors: {then} and {} workers, then {now}",
+            before.workers
+        );
         ensure!(
             self.locks == before.locks,
             "locks: {}, then {}",
