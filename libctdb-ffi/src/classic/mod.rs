@@ -1,0 +1,1 @@
+//! The interface of `ctdb.h`, CTDB 2.0 to 2.4.
