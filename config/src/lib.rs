@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `ctdb.conf` | [`conf`], its table of options in [`options`] |
 //! | `nodes` | [`nodes`] |
+//! | `public_addresses` | [`public_addresses`] |
 //! | `ctdb.tunables`, `tunables.d/*.tunables` | [`tunables_file`] |
 //! | where all of them are, and the helper programs | [`paths`] |
 //!
@@ -23,6 +24,7 @@ pub mod nodes;
 mod number;
 pub mod options;
 pub mod paths;
+pub mod public_addresses;
 pub mod tunables_file;
 
 pub use cluster_lock::ClusterLock;
@@ -32,3 +34,4 @@ pub use logging::{Location, LogLevel};
 pub use nodes::{NodeEntry, NodesSource};
 pub use options::OPTIONS;
 pub use paths::Paths;
+pub use public_addresses::PublicAddress;

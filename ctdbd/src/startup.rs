@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail};
 use cluster::membership;
 use config::{Config, Location, LogLevel, NodeEntry, Paths, tunables_file};
+use failover::Failover;
 use sys::daemonize::{Detach, daemonize};
 use sys::pidfile::PidFile;
 use sys::syslog::{Method, Syslog};
@@ -21,6 +22,7 @@ use wire::tunables::Tunables;
 use crate::arguments::Options;
 use crate::daemon::{Daemon, Output, Settings};
 use crate::logging::{self, LogHandle, LogSettings};
+use crate::shell::addresses::{self, ThisMachine};
 use crate::shell::{self, Parts, node_entries};
 use crate::tdb_store::{self, TdbStore};
 
@@ -107,22 +109,6 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     warn!("Shutdown sequence complete, exiting.");
     info!("CTDB daemon shutting down");
     Ok(code)
-}
-
-/// Public addresses are not there yet: whoever has configured some must not believe that they are served.
-fn has_public_addresses(paths: &Paths) -> bool {
-    let file = paths.public_addresses();
-    let text = std::fs::read_to_string(&file).unwrap_or_default();
-    let found = text
-        .lines()
-        .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-    if found {
-        error!(
-            "{}: public addresses are not supported yet and will not be served",
-            file.display()
-        );
-    }
-    found
 }
 
 fn open_log(config: &Config, options: Options, paths: &Paths) -> anyhow::Result<LogHandle> {
@@ -220,7 +206,7 @@ impl Setup {
         let start = Instant::now();
         let nodes = node_entries(&self.nodes, port);
         let mut outputs = Vec::new();
-        let settings = self.daemon_settings(me, nodes.clone());
+        let settings = self.daemon_settings(me, nodes.clone())?;
         let mut daemon = Daemon::new(settings, Box::new(store), &mut outputs);
         attach_persistent(
             &mut daemon,
@@ -251,13 +237,17 @@ impl Setup {
         .await
     }
 
-    fn daemon_settings(&self, me: Pnn, nodes: Vec<membership::NodeEntry>) -> Settings {
+    fn daemon_settings(
+        &self,
+        me: Pnn,
+        nodes: Vec<membership::NodeEntry>,
+    ) -> anyhow::Result<Settings> {
         let micros = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_micros();
         let wall_clock_at_zero = u64::try_from(micros).unwrap_or(u64::MAX);
-        Settings {
+        Ok(Settings {
             membership: membership::Settings {
                 me,
                 nodes,
@@ -274,11 +264,31 @@ impl Setup {
                 wall_clock_at_zero,
                 tunables: self.tunables.clone(),
             },
-            public_addresses: has_public_addresses(&self.paths),
+            failover: self
+                .public_addresses(me)
+                .context("Unable to setup public IP addresses")?,
+            system: Box::new(ThisMachine),
             log_level: self.log.get().0,
             pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
             wall_clock_at_zero,
+        })
+    }
+
+    fn public_addresses(&self, me: Pnn) -> anyhow::Result<Failover> {
+        let settings = failover::Settings {
+            me,
+            addresses: addresses::load(&self.paths)?,
+            disabled: self.config.failover.disabled,
+            real: !self.paths.test_mode(),
+            tunables: self.tunables.clone(),
+        };
+        let count = settings.addresses.len();
+        let failover = Failover::new(settings, &ThisMachine)?;
+        if count > 0 {
+            let file = self.paths.public_addresses();
+            info!("Loaded public addresses from {}", file.display());
         }
+        Ok(failover)
     }
 }
 

@@ -15,6 +15,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "backup" => golden(&golden! { "backups" }),
         "ctdb-conf" => texts(&CONF),
         "nodes" => texts(&NODES),
+        "public-addresses" => texts(&ADDRESSES),
         "tunables" => texts(&TUNABLES),
         "capture" => captures(),
         _ => packets()
@@ -148,6 +149,10 @@ const NODES: [&str; 3] = [
     "10.0.0.1\n#10.0.0.2\nfd00::3\n",
     "10.0.0.1\n\n\n",
     "# x\n127.0.0.1 \n",
+];
+const ADDRESSES: [&str; 2] = [
+    "192.0.2.100/24 eth0,eth1\n# none\nfd00::100/64\teth0 x\n",
+    "::ffff:192.0.2.1/32 e\n\n192.0.2.2/0 e\n",
 ];
 const TUNABLES: [&str; 2] = [
     "MonitorInterval=20\n# c\nRepackLimit = 0x10\n",

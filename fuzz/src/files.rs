@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cli::dissect::{self, Protocol, Streams, Style};
-use config::{Config, nodes as nodes_file, tunables_file};
+use config::{Config, nodes as nodes_file, public_addresses as addresses_file, tunables_file};
 use wire::backup::Backup;
 use wire::tunables::Tunables;
 
@@ -33,6 +33,18 @@ pub(crate) fn nodes(bytes: &[u8]) {
         && let Ok(nodes) = nodes_file::parse(text, "nodes")
     {
         assert!(nodes.len() <= text.lines().count());
+    }
+}
+
+/// Addresses differ, and each can be somewhere.
+pub(crate) fn public_addresses(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(found) = addresses_file::parse(text, "public_addresses")
+    {
+        let mut addresses: Vec<_> = found.iter().map(|entry| entry.address).collect();
+        addresses.sort_unstable();
+        assert!(addresses.windows(2).all(|pair| pair[0] != pair[1]));
+        assert!(found.iter().all(|entry| !entry.interfaces.is_empty()));
     }
 }
 

@@ -46,6 +46,7 @@ targets! {
     "backup" 1 files::backup, "a file of `ctdb backupdb`";
     "ctdb-conf" 1 files::ctdb_conf, "ctdb.conf";
     "nodes" 1 files::nodes, "the nodes file";
+    "public-addresses" 1 files::public_addresses, "the file of public addresses";
     "tunables" 1 files::tunables, "ctdb.tunables";
     "capture" 1 files::capture, "what `ctdb-wire` reads";
 }

@@ -10,6 +10,7 @@
 //! | other processes | [`child`], [`process`], [`credentials`] |
 //! | files | [`dir`], [`fcntl_lock`] |
 //! | the machine | [`machine`], [`random`] |
+//! | the network | [`network`], [`packets`] |
 //! | logging | [`local_time`], [`syslog`] |
 
 pub mod child;
@@ -20,6 +21,8 @@ pub mod fcntl_lock;
 pub mod local_time;
 pub mod machine;
 pub mod memory;
+pub mod network;
+pub mod packets;
 pub mod pidfile;
 pub mod process;
 pub mod random;

@@ -114,8 +114,7 @@ impl Membership {
             Request::StartIpreallocate if self.run_state >= RunState::Running => {
                 self.tell_clients(Srvid::START_IPREALLOCATE, out);
             }
-            // STARTUP asks for the connections to public addresses, of which there are none yet.
-            Request::StartIpreallocate | Request::Startup => {}
+            Request::StartIpreallocate => {}
             Request::Shutdown => {
                 ask.succeed(out);
                 return self.shut_down(0, "Received SHUTDOWN command.".into(), out);
@@ -263,7 +262,6 @@ fn commands_node(request: &Request) -> bool {
             | Request::ReloadNodesFile
             | Request::Ipreallocated
             | Request::StartIpreallocate
-            | Request::Startup
             | Request::Shutdown
     )
 }

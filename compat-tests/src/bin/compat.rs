@@ -13,7 +13,8 @@ use compat_tests::cluster::{Cluster, Spec};
 use compat_tests::deaths::{self, series};
 use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
-use compat_tests::sections::{self, Section, compare};
+use compat_tests::sections::compare::{self, Which};
+use compat_tests::sections::{self, Section};
 use compat_tests::{demo, loopback};
 use nix::sys::signal::Signal;
 
@@ -42,6 +43,9 @@ enum What {
     Compare {
         #[command(flatten)]
         nodes: Nodes,
+        /// What about.
+        #[arg(long, value_enum, default_value_t = Which::Cluster)]
+        walk: Which,
     },
     /// Our daemon and the C one in turn, with the same clients: a table of rates and costs.
     Bench(bench::Options),
@@ -53,6 +57,9 @@ enum What {
     Record {
         #[command(flatten)]
         nodes: Nodes,
+        /// What about.
+        #[arg(long, value_enum)]
+        walk: Which,
     },
     /// What dies, hangs or runs out, and what becomes of it.
     Deaths {
@@ -183,8 +190,8 @@ fn main() -> Result<ExitCode> {
     if let What::Bench(options) = &cli.what {
         return bench::run(options).map(exit_code);
     }
-    if let What::Compare { nodes } = &cli.what {
-        return run_compare(nodes);
+    if let What::Compare { nodes, walk } = &cli.what {
+        return run_compare(nodes, *walk);
     }
     if let What::Actor { actor } = &cli.what {
         return actor.run().map(|()| ExitCode::SUCCESS);
@@ -202,7 +209,7 @@ fn main() -> Result<ExitCode> {
             sections,
             no_clustering,
         } => accept(&nodes, &sections, !no_clustering)?,
-        What::Record { nodes } => record(&nodes).map(|()| true)?,
+        What::Record { nodes, walk } => record(&nodes, walk).map(|()| true)?,
         What::Deaths {
             nodes,
             groups,
@@ -308,9 +315,9 @@ fn run_kills(nodes: &Nodes, options: &series::Options) -> Result<bool> {
 }
 
 /// Takes the C cluster and the one under test on the same walk at the same time.
-fn run_compare(nodes: &Nodes) -> Result<ExitCode> {
-    let theirs = start_record(nodes, "theirs")?;
-    let ours = start_record(nodes, "ours")?;
+fn run_compare(nodes: &Nodes, walk: Which) -> Result<ExitCode> {
+    let theirs = start_record(nodes, walk, "theirs")?;
+    let ours = start_record(nodes, walk, "ours")?;
     let mut report = Report::default();
     let mut steps = |side: Child, what: &str| {
         let (steps, ended) = match recorded(side) {
@@ -322,18 +329,27 @@ fn run_compare(nodes: &Nodes) -> Result<ExitCode> {
     };
     let theirs = steps(theirs, "the C cluster");
     let ours = steps(ours, "the cluster under test");
-    compare::compare(&theirs, &ours, &mut report);
+    compare::compare(walk, &theirs, &ours, &mut report);
     Ok(exit_code(report.finish()))
 }
 
 /// Starts this program once more, for one of the sides.
-fn start_record(nodes: &Nodes, side: &str) -> Result<Child> {
+fn start_record(nodes: &Nodes, walk: Which, side: &str) -> Result<Child> {
     let mut command = Command::new(std::env::current_exe().context("own path")?);
-    command.args(["record", "--nodes", &nodes.nodes.to_string()]);
+    let mut theirs: Vec<_> = nodes.theirs.iter().map(usize::to_string).collect();
+    match walk {
+        Which::Cluster => {
+            command.args(["record", "--walk", "cluster"]);
+            command.args(["--nodes", &nodes.nodes.to_string()]);
+        }
+        Which::Addresses => {
+            command.args(["record", "--walk", "addresses", "--nodes", "2"]);
+            theirs = vec!["0".to_owned()];
+        }
+    }
     command.args(["--log-level", &nodes.log_level]);
     if let (Some(root), "ours") = (&nodes.root, side) {
         command.arg("--root").arg(root);
-        let theirs: Vec<_> = nodes.theirs.iter().map(usize::to_string).collect();
         if !theirs.is_empty() {
             command.args(["--theirs", &theirs.join(",")]);
         }
@@ -360,14 +376,14 @@ fn recorded(mut side: Child) -> Result<(Vec<compare::Step>, Result<()>)> {
 }
 
 /// One side: prints what it answers.
-fn record(nodes: &Nodes) -> Result<()> {
+fn record(nodes: &Nodes, walk: Which) -> Result<()> {
     // the scripts attach a database of their own, and ours does not run them yet
     let spec = Spec {
         event_scripts: false,
         ..nodes.spec()?
     };
     let cluster = Cluster::boot(nodes.host()?, &spec)?;
-    let (steps, walked) = compare::record(&cluster);
+    let (steps, walked) = compare::record(&cluster, walk);
     if let Some(logs) = &nodes.logs {
         cluster.keep_logs(logs)?;
     }

@@ -3,6 +3,7 @@
 use cluster::membership::{self, Membership};
 use database::Engine;
 use database::io as engine;
+use failover::Failover;
 use tracing::{error, warn};
 use wire::control::{Request, opcode_name, retired_text};
 use wire::packet::{ControlFlags, ReqControl};
@@ -109,6 +110,15 @@ impl Daemon {
                 request,
             };
             self.tell_engine(engine::Input::Control(control), out);
+        } else if Failover::answers(&request) {
+            let control = failover::ControlRequest {
+                token: failover::Token(self.ask_part(question.asker)),
+                source: question.source,
+                client: question.client,
+                flags: question.flags,
+                request,
+            };
+            self.tell_failover(failover::Input::Control(control), out);
         } else {
             self.answer_here(&question, &request, out);
         }

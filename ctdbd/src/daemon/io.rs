@@ -1,9 +1,13 @@
 //! What the shell tells the daemon, and what it is to do: the whole border, in one file.
 
+use std::net::IpAddr;
+
 use cluster::membership::{LockOutcome, NodeEntry, OwnToken};
 use database::io::{Job, WorkEvent, WorkId};
 use database::store::Opened;
+use failover::Configured;
 use wire::tunables::Tunables;
+use wire::types::Connection;
 use wire::{ClientId, DbId, Pnn};
 
 /// For whom the nodes file is read.
@@ -68,6 +72,8 @@ pub enum Input {
         /// What stands there.
         nodes: Option<Vec<NodeEntry>>,
     },
+    /// The end of an [`Output::ReadAddresses`]; the text says why there are none.
+    AddressesRead(Result<Vec<Configured>, String>),
     /// SIGTERM.
     ShutdownAsked,
     /// [`super::Daemon::poll_timeout`] has passed.
@@ -132,6 +138,17 @@ pub enum Output {
     CheckClusterLock(OwnToken),
     /// Read the nodes file.
     ReadNodes(ReadFor),
+    /// Read the file of public addresses.
+    ReadAddresses,
+    /// Tell everybody on an interface's network that an address is here.
+    Arp {
+        /// The address.
+        address: IpAddr,
+        /// The interface.
+        interface: String,
+    },
+    /// Have the clients (`src`) of these connections to public addresses (`dst`) find out that they are lost.
+    Tickle(Vec<Connection>),
     /// Change the log level.
     LogLevel(i32),
     /// Start the cluster manager's process, or end it and start another.

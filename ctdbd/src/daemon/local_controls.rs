@@ -1,7 +1,6 @@
 //! Controls that the daemon answers itself: clients and their addresses, settings, counters.
-//!
-//! The ones about public addresses answer for a node that has none, as C does; TAKEOVER_IP and its like come with the
-//! failover part.
+
+use std::net::IpAddr;
 
 use cluster::membership::Membership;
 use database::Engine;
@@ -9,7 +8,7 @@ use tracing::{debug, info, warn};
 use wire::coding::Encode;
 use wire::control::Request;
 use wire::tunables::{Set, TunableNames, Tunables};
-use wire::types::{IfaceList, PublicIpList, Statistics};
+use wire::types::{Connection, Statistics};
 use wire::{ClientId, DbId, MemoryReport, Srvid, TunnelId};
 
 use super::asking::{Asked, Asker};
@@ -118,6 +117,10 @@ impl Daemon {
             cluster::membership::Input::Tunables(self.tunables.clone()),
             out,
         );
+        self.tell_failover(
+            failover::Input::Tunables(Box::new(self.tunables.clone())),
+            out,
+        );
     }
 
     /// Controls of a local client about itself, or about another one.
@@ -169,10 +172,7 @@ impl Daemon {
             R::ProcessExists(pid) => self.process_exists(*pid, out),
             // kept by no one since the transactions became TRANS3
             R::StartPersistentUpdate(_) | R::CancelPersistentUpdate(_) => local(question).and(DONE),
-            R::ReloadPublicIps if self.public_addresses => {
-                Err("public addresses are not supported yet")
-            }
-            _ => address_answer(request),
+            _ => Err("this control is not there yet"),
         }
     }
 
@@ -228,29 +228,12 @@ impl Daemon {
             .part::<DbId>("databases", self.engine.database_count())
             .part::<Engine>("database engine", 1)
             .part::<Membership>("cluster membership", 1)
+            .part::<IpAddr>("public addresses", self.failover.address_count())
+            .part::<Connection>("connections to them", self.failover.connection_count())
             .part::<Tunables>("tunables", 1)
             .part::<Statistics>("statistics", 1)
             .part::<Statistics>("statistics history", self.history.len());
         clients.filter(|_| verbose).fold(report, named)
-    }
-}
-
-/// The answers of a node without public addresses (`ctdb_takeover.c`, 4.17.12).
-fn address_answer(request: &Request) -> Answer {
-    use Request as R;
-    match request {
-        R::GetPublicIps => data(&PublicIpList { ips: Vec::new() }),
-        R::GetIfaces => data(&IfaceList { ifaces: Vec::new() }),
-        R::TcpClient(_) | R::TcpAdd(_) | R::TcpAddDelayedUpdate(_) | R::TcpRemove(_) => DONE,
-        R::TcpClientDisconnected(_) | R::TcpClientPassed(_) => DONE,
-        R::ReloadPublicIps => DONE,
-        R::SetTcpTickleList(_) => status(1),
-        R::GetTcpTickleList(_) | R::GetPublicIpInfo(_) => Err("not a public address"),
-        R::TakeoverIp(_) | R::ReleaseIp(_) => {
-            warn!(control = %request.opcode(), "called for an ip that is not a public address");
-            DONE
-        }
-        _ => Err("this control is not there yet"),
     }
 }
 

@@ -9,12 +9,14 @@
 //!   worker events ──┘   (mod.rs)             ├─ REPLY_CONTROL ─▶ whoever asked (asking.rs)   │
 //!                                            ├─ REQ_MESSAGE ─▶ registered SRVIDs (router.rs) │
 //!                                            ├─ REQ_TUNNEL ─▶ registered tunnels (router.rs) │
+//!                                            ├─ addresses ─▶ failover::Failover ─────────────┤
 //!                                            └─ keepalives ─▶ cluster::membership ───────────┘
 //! ```
 //!
 //! Whatever a part wants to tell this node itself goes through one queue (`Local`), and so keeps its order with
 //! everything else. Messages alone do not wait in it: see `router.rs`.
 
+mod addresses;
 mod asking;
 mod clients;
 mod controls;
@@ -29,6 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 use cluster::membership::{self, Membership};
 use database::Engine;
 use database::store::Store;
+use failover::Failover;
 use tracing::{error, info, warn};
 use wire::packet::{Body, Header, Packet};
 use wire::tunables::Tunables;
@@ -46,8 +49,10 @@ use statistics::History;
 pub struct Settings {
     /// This node's side of the cluster manager.
     pub membership: membership::Settings,
-    /// Whether public addresses are configured; they are not served yet.
-    pub public_addresses: bool,
+    /// The public addresses that this node can host.
+    pub failover: Failover,
+    /// The interfaces of this machine.
+    pub system: Box<dyn failover::System>,
     /// The log level at the start, as GET_DEBUG tells it.
     pub log_level: i32,
     /// This process, as GET_PID tells it.
@@ -67,6 +72,8 @@ enum Local {
     ToEngine(database::io::Input),
     /// An input of the cluster manager's node side.
     ToMembership(membership::Input),
+    /// An input of the public addresses.
+    ToFailover(failover::Input),
 }
 
 /// A node of the cluster: everything of ctdbd but the sockets and processes.
@@ -74,7 +81,6 @@ pub struct Daemon {
     me: Pnn,
     pid: i32,
     log_level: i32,
-    public_addresses: bool,
     wall_clock_at_zero: u64,
     now: Time,
     generation: Generation,
@@ -84,6 +90,8 @@ pub struct Daemon {
     asking: Asking,
     engine: Engine,
     membership: Membership,
+    failover: Failover,
+    system: Box<dyn failover::System>,
     store: Box<dyn Store>,
     statistics: Statistics,
     history: History,
@@ -112,7 +120,6 @@ impl Daemon {
             me,
             pid: settings.pid,
             log_level: settings.log_level,
-            public_addresses: settings.public_addresses,
             wall_clock_at_zero: settings.wall_clock_at_zero,
             now: Time::ZERO,
             generation: Generation::INVALID,
@@ -122,6 +129,8 @@ impl Daemon {
             asking: Asking::new((settings.wall_clock_at_zero >> 10) as u32),
             engine,
             membership,
+            failover: settings.failover,
+            system: settings.system,
             store,
             statistics: Statistics::default(),
             history: History::default(),
@@ -133,6 +142,7 @@ impl Daemon {
         };
         daemon.begin_statistics();
         daemon.tell_database_of_cluster(out);
+        daemon.tell_failover_of_node(out);
         daemon.settle(out);
         daemon
     }
@@ -189,6 +199,9 @@ impl Daemon {
                 );
             }
             Input::NodesRead { what_for, nodes } => self.nodes_read(what_for, nodes, out),
+            Input::AddressesRead(read) => {
+                self.tell_failover(failover::Input::AddressesRead(read), out);
+            }
             Input::ShutdownAsked => self.tell_membership(membership::Input::ShutdownAsked, out),
             Input::Timer => self.timers(out),
         }
@@ -204,6 +217,7 @@ impl Daemon {
                 Local::Control(question) => self.question(question, out),
                 Local::ToEngine(input) => self.tell_engine(input, out),
                 Local::ToMembership(input) => self.tell_membership(input, out),
+                Local::ToFailover(input) => self.tell_failover(input, out),
             }
             self.drain_membership(out);
         }
@@ -216,6 +230,7 @@ impl Daemon {
         let parts = [
             self.engine.poll_timeout(),
             self.membership.poll_timeout(),
+            self.failover.poll_timeout(),
             self.asking.first_deadline(),
             self.history.due(&self.tunables),
         ];
@@ -232,6 +247,13 @@ impl Daemon {
             .is_some_and(|at| at <= self.now)
         {
             self.tell_membership(membership::Input::Timer, out);
+        }
+        if self
+            .failover
+            .poll_timeout()
+            .is_some_and(|at| at <= self.now)
+        {
+            self.tell_failover(failover::Input::Timer, out);
         }
         self.fail_late_questions(out);
         self.keep_history();
@@ -344,6 +366,7 @@ impl Daemon {
         self.asking.forget(client);
         self.questions.retain(|_, asker| !asker.is_client(client));
         self.tell_engine(database::io::Input::ClientGone(client), out);
+        self.tell_failover(failover::Input::ClientGone(client), out);
         for (srvid, data) in gone.notify {
             info!(%srvid, "Sending client notify message");
             self.send_message(Pnn::BROADCAST_CONNECTED, srvid, &data, out);

@@ -171,6 +171,7 @@ impl Daemon {
 
     /// The cluster manager's node side tells the other parts something.
     fn notify(&mut self, notification: Notification, out: &mut Vec<Output>) {
+        self.tell_failover_of_node(out);
         match notification {
             Notification::VnnMap(map) => {
                 self.generation = map.generation;
@@ -187,6 +188,7 @@ impl Daemon {
             }
             Notification::BecameInactive => {
                 self.tell_engine(engine::Input::BecameInactive, out);
+                self.tell_failover(failover::Input::BecameInactive, out);
                 let freeze =
                     super::controls::Question::of_our_own(self.me, wire::control::Request::Freeze);
                 self.local.push_back(Local::Control(freeze));

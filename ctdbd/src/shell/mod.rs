@@ -8,6 +8,7 @@
 //!   timers, signals, cluster-lock checks (this file) ───────┘                               each turn (link.rs)
 //! ```
 
+pub(crate) mod addresses;
 mod alarm;
 mod client_socket;
 mod clients;
@@ -304,6 +305,14 @@ impl Shell {
                 }
                 Output::CheckClusterLock(token) => self.check_cluster_lock(token),
                 Output::ReadNodes(what_for) => self.read_nodes(what_for),
+                Output::ReadAddresses => {
+                    let read = addresses::load(&self.paths).map_err(|why| why.to_string());
+                    self.later.push_back(Input::AddressesRead(read));
+                }
+                Output::Arp { address, interface } => addresses::announce(address, &interface),
+                Output::Tickle(connections) => {
+                    tokio::task::spawn_local(addresses::tickle(connections));
+                }
                 Output::LogLevel(level) => self.log.set(LogLevel(level)),
                 Output::RestartManager { reason } => self.manager.restart(&reason),
                 Output::Shutdown { exit_code, reason } => self.shut_down(exit_code, &reason),

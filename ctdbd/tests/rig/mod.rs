@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use cluster::membership::{self, LockOutcome, NodeEntry};
 use ctdbd::daemon::{Daemon, Input, Output, Settings};
 use database::io::{Job, WorkEvent, WorkId};
 use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
+use failover::{Failover, System};
 use wire::coding::Encode;
 use wire::control::{Control, Request};
 use wire::packet::{
@@ -535,9 +537,32 @@ fn settings(me: Pnn, nodes: Vec<NodeEntry>) -> Settings {
             wall_clock_at_zero: 0,
             tunables: Tunables::default(),
         },
-        public_addresses: false,
+        failover: Failover::new(no_addresses(me), &NoInterfaces).expect("no address is wrong"),
+        system: Box::new(NoInterfaces),
         log_level: 3,
         pid: 4711,
         wall_clock_at_zero: 0,
+    }
+}
+
+fn no_addresses(me: Pnn) -> failover::Settings {
+    failover::Settings {
+        me,
+        addresses: Vec::new(),
+        disabled: false,
+        real: true,
+        tunables: Tunables::default(),
+    }
+}
+
+/// A machine without a network.
+struct NoInterfaces;
+
+impl System for NoInterfaces {
+    fn has_address(&self, _: IpAddr) -> bool {
+        false
+    }
+    fn has_interface(&self, _: &str) -> bool {
+        false
     }
 }

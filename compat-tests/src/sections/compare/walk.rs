@@ -9,6 +9,8 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::Which;
+use super::addresses;
 use super::ask::{Step, ask};
 use super::databases::{
     ATTACH, BY_NUMBER, DATABASE_USAGE, DATABASES, DETACH, NO_DATABASE, OF_DATABASE,
@@ -38,21 +40,23 @@ const NODES: &str = "/etc/ctdb/nodes";
 const NOBODY: &str = "192.0.2.99";
 
 /// A cluster on its way.
-struct Walk<'a> {
-    cluster: &'a Cluster,
+pub(super) struct Walk<'a> {
+    pub(super) cluster: &'a Cluster,
     state: String,
     steps: Vec<Step>,
 }
 
-/// Takes a cluster of three nodes, which are booted, through all states: the steps, and what kept
-/// it from going further.
-pub fn record(cluster: &Cluster) -> (Vec<Step>, Result<()>) {
+/// Takes booted nodes through all states of a walk: the steps, and what kept it from going further.
+pub fn record(cluster: &Cluster, which: Which) -> (Vec<Step>, Result<()>) {
     let mut walk = Walk {
         cluster,
         state: String::new(),
         steps: Vec::new(),
     };
-    let walked = walk.all();
+    let walked = match which {
+        Which::Cluster => walk.all(),
+        Which::Addresses => addresses::walk(&mut walk),
+    };
     (walk.steps, walked)
 }
 
@@ -268,7 +272,7 @@ impl Walk<'_> {
             .try_for_each(|node| self.in_turn(node, RECORDS))
     }
 
-    fn in_turn(&mut self, node: &Node, lines: &[&str]) -> Result<()> {
+    pub(super) fn in_turn(&mut self, node: &Node, lines: &[&str]) -> Result<()> {
         let lane = lines.iter().map(|&line| line.to_owned()).collect();
         self.ask(node, &[lane])
     }
@@ -316,7 +320,7 @@ impl Walk<'_> {
         nodes.try_for_each(|node| Ok(fs::write(node.path(NODES), text)?))
     }
 
-    fn enter(&mut self, state: &str) {
+    pub(super) fn enter(&mut self, state: &str) {
         state.clone_into(&mut self.state);
     }
 }
@@ -326,7 +330,7 @@ impl<'a> Walk<'a> {
         &self.cluster.nodes[0]
     }
 
-    fn last(&self) -> &'a Node {
+    pub(super) fn last(&self) -> &'a Node {
         &self.cluster.nodes[self.cluster.last()]
     }
 }
@@ -337,7 +341,7 @@ fn lanes(lines: &[&str]) -> Vec<Vec<String>> {
 }
 
 /// Each of the nodes sees that many OK, and nothing is going on.
-fn settled(nodes: &[&Node], wanted: usize) -> Result<()> {
+pub(super) fn settled(nodes: &[&Node], wanted: usize) -> Result<()> {
     let check = |node: &Node| {
         check_ok(node, wanted)?;
         node.sh(&format!("! pgrep -l '{HELPERS}'"))
