@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use wire::control::GetPnn;
 use wire::packet::{Body, Header, Packet, TunnelFlags};
@@ -71,6 +71,8 @@ impl Drop for Inner {
 struct Shared {
     state: Mutex<State>,
     limits: Limits,
+    /// Wakes those who wait for the end.
+    ended: Notify,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,7 @@ impl Client {
                 closed: false,
             }),
             limits,
+            ended: Notify::new(),
         });
         let reader = tokio::spawn(read(incoming, shared.clone())).abort_handle();
         let registering = tokio::sync::Mutex::new(());
@@ -180,6 +183,17 @@ impl Client {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state().closed
+    }
+
+    /// Returns when the connection has ended; at once if it has already.
+    pub async fn closed(&self) {
+        let ended = self.inner.shared.ended.notified();
+        tokio::pin!(ended);
+        // before looking, so that no end falls in between
+        ended.as_mut().enable();
+        if !self.is_closed() {
+            ended.await;
+        }
     }
 
     /// The state, unless the connection has ended.
@@ -279,6 +293,8 @@ impl Shared {
         drop(state.pending.drain());
         state.messages.clear();
         state.tunnels.clear();
+        drop(state);
+        self.ended.notify_waiters();
     }
 
     /// Hands a packet to whom it is for.

@@ -98,6 +98,20 @@ impl Client {
         self.send(destination, wire::ReqId(0), body)
     }
 
+    /// The same by its number.
+    ///
+    /// # Errors
+    /// Those of sending.
+    pub fn raw_notify_control(
+        &self,
+        destination: Pnn,
+        (opcode, srvid, flags): (u32, Srvid, ControlFlags),
+        data: &[u8],
+    ) -> Result<()> {
+        let head = (opcode, srvid, flags | ControlFlags::NOREPLY);
+        self.send(destination, wire::ReqId(0), body(head, data))
+    }
+
     fn start(
         &self,
         name: &'static str,

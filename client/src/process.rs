@@ -1,12 +1,15 @@
-//! What concerns processes: whether they live, and what the daemon is to say when this one dies.
+//! What concerns processes: whether they live, and what the daemon is to say when this one dies. And
+//! who leads, which only messages tell.
 
 use std::time::Duration;
 
+use wire::coding::Decode;
 use wire::control::{CheckPidSrvid, DeregisterNotify, Ping, ProcessExists, RegisterNotify};
 use wire::types::{NotifyData, PidSrvid};
 use wire::{Pnn, Srvid};
 
 use crate::connection::Client;
+use crate::database::Deadline;
 use crate::error::{Error, Result};
 
 impl Client {
@@ -17,6 +20,29 @@ impl Client {
     pub async fn ping(&self, node: Pnn, timeout: Duration) -> Result<u32> {
         let answer = self.control::<Ping>(node, &(), timeout).await?;
         Ok(answer.status.cast_unsigned())
+    }
+
+    /// The cluster's leader: the next one that says so. A leader does each second; none is known while
+    /// there is an election.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if nobody says so in time, and those of [`Client::register`].
+    pub async fn leader(&self, timeout: Duration) -> Result<Pnn> {
+        const NAME: &str = "leader";
+        let deadline = Deadline::after(timeout);
+        let mut words = self.register(Srvid::LEADER).await?;
+        loop {
+            let left = deadline.left(NAME, self.pnn())?;
+            let word = tokio::time::timeout(left, words.recv()).await;
+            let word = word.map_err(|_| Error::TimedOut {
+                name: NAME,
+                destination: self.pnn(),
+            })?;
+            let leader = Pnn::from_bytes(&word?.data)?;
+            if leader != Pnn::UNKNOWN {
+                return Ok(leader);
+            }
+        }
     }
 
     /// Whether a process exists on a node, and is a client of its daemon.
