@@ -19,12 +19,13 @@ The library is looked for as any other; the variable CTDB_LIBRARY may name it.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
 from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t
 from ctypes import c_uint8, c_uint32, c_uint64, c_void_p
 from types import TracebackType
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Type
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
 THIS_NODE = 0xF0000001
 ALL_NODES = 0xF0000002
@@ -376,9 +377,9 @@ def _library() -> ctypes.CDLL:
     global _loaded
     if _loaded is None:
         library = ctypes.CDLL(os.environ.get("CTDB_LIBRARY", "libctdb.so.0"))
-        types = {name: (arguments, c_int) for name, arguments in _FUNCTIONS.items()}
-        types.update({name: ([_P], None) for name in _WITHOUT_RESULT})
-        types.update(_OTHERS)
+        types: Dict[str, Any] = dict(_OTHERS)
+        types.update((name, (arguments, c_int)) for name, arguments in _FUNCTIONS.items())
+        types.update((name, ([_P], None)) for name in _WITHOUT_RESULT)
         for name, (arguments, result) in types.items():
             function = getattr(library, "ctdbx_" + name)
             function.argtypes = arguments
@@ -492,14 +493,15 @@ class Cluster(_Handle):
     def __init__(self, handle: c_void_p) -> None:
         super().__init__(handle)
         self._listeners: Dict[int, "_Listener"] = {}
-        self._next = 0
+        # one next() is one step, whatever threads do
+        self._numbers = itertools.count(1)
 
     def __enter__(self) -> "Cluster":
         return self
 
     def pnn(self, timeout: Optional[float] = TIMEOUT) -> int:
         """The number of the node whose daemon this is."""
-        return self._number(c_uint32, "pnn", timeout=timeout)
+        return int(self._number(c_uint32, "pnn", timeout=timeout))
 
     def flush(self, timeout: Optional[float] = TIMEOUT) -> None:
         """Waits until the daemon has taken everything that was sent before."""
@@ -722,19 +724,22 @@ class Cluster(_Handle):
 
     def subscribe(self, address: int, timeout: Optional[float] = TIMEOUT) -> "Subscription":
         """Receives the messages to an address, as events of this connection."""
-        return self._listen(Subscription, "subscribe", address, timeout)
+        handle, number = self._listen("subscribe", address, timeout)
+        made = Subscription(handle, self, number, address)
+        self._listeners[number] = made
+        return made
 
     def open_tunnel(self, tunnel: int, timeout: Optional[float] = TIMEOUT) -> "Tunnel":
         """Opens this node's end of a tunnel, whose requests come as events of this connection."""
-        return self._listen(Tunnel, "tunnel_open", tunnel, timeout)
-
-    def _listen(self, kind: Any, name: str, address: int, timeout: Optional[float]) -> Any:
-        self._next += 1
-        number, place = self._next, c_void_p()
-        _call(name, self._pointer, address, number, _milliseconds(timeout), byref(place))
-        made = kind(place, self, number, address)
+        handle, number = self._listen("tunnel_open", tunnel, timeout)
+        made = Tunnel(handle, self, number, tunnel)
         self._listeners[number] = made
         return made
+
+    def _listen(self, name: str, address: int, timeout: Optional[float]) -> Tuple[c_void_p, int]:
+        number, place = next(self._numbers), c_void_p()
+        _call(name, self._pointer, address, number, _milliseconds(timeout), byref(place))
+        return place, number
 
     def notify(
         self, address: int, data: bytes = b"", timeout: Optional[float] = TIMEOUT

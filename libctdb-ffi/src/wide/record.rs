@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
-use client::{Database, RecordLock};
+use client::Database;
 
 use super::border::{self, Outcome};
 use super::connection::ctdbx_client;
@@ -86,8 +86,8 @@ async fn hold(
     }
     while let Some(order) = orders.next(db.client()).await {
         match order {
-            Order::Store(value, answer) => reply(&answer, &mut lock, |lock| lock.store(&value)),
-            Order::Delete(answer) => reply(&answer, &mut lock, RecordLock::delete),
+            Order::Store(value, answer) => tell(&answer, lock.store(&value)),
+            Order::Delete(answer) => tell(&answer, lock.delete()),
             Order::Unlock(answer) => {
                 drop(lock);
                 return drop(answer.send(Ok(())));
@@ -96,13 +96,9 @@ async fn hold(
     }
 }
 
-fn reply(
-    answer: &Answer<()>,
-    lock: &mut RecordLock<'_>,
-    work: impl FnOnce(&mut RecordLock<'_>) -> client::Result<()>,
-) {
+fn tell(answer: &Answer<()>, done: client::Result<()>) {
     // whoever asked waits for ever
-    let _ = answer.send(work(lock).map_err(Into::into));
+    let _ = answer.send(done.map_err(Into::into));
 }
 
 /// Moves a record of a volatile database to this node and locks it, so that neither another process
