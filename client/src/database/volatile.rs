@@ -47,7 +47,7 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::TimedOut`](crate::Error::TimedOut) if that takes longer than `timeout`, and what a
-    /// call may fail with; [`Error::WrongKind`](crate::Error::WrongKind) if the database is not
+    /// call may fail with, also if the record is here; [`Error::WrongKind`](crate::Error::WrongKind) if the database is not
     /// volatile; [`Error::Tdb`](crate::Error::Tdb).
     pub async fn lock_record<'a>(
         &'a self,
@@ -62,6 +62,8 @@ impl Database {
             self.lock_chain(key, deadline).await?;
             let chain = ChainLock { db: self, key };
             if let Some((header, stored)) = chain.look()? {
+                // the next daemon may begin anew, without this record
+                self.client.open_state()?;
                 return Ok(RecordLock {
                     chain,
                     _claim: claim,

@@ -143,8 +143,12 @@ pub unsafe extern "C" fn ctdbx_attach(
 
 /// Flags that make sense together.
 fn kind(flags: u32) -> Outcome<DbFlags> {
-    let known = u8::try_from(flags).ok().and_then(DbFlags::from_bits);
-    let flags = known.ok_or_else(|| Failure::invalid("unknown flags"))?;
+    const KNOWN: u32 = CTDBX_PERSISTENT | CTDBX_READONLY | CTDBX_STICKY | CTDBX_REPLICATED;
+    let known = u8::try_from(flags & KNOWN).unwrap_or_default();
+    if flags & !KNOWN != 0 {
+        return Err(Failure::invalid("unknown flags"));
+    }
+    let flags = DbFlags::from_bits_retain(known);
     let lasting = flags & (DbFlags::PERSISTENT | DbFlags::REPLICATED);
     let volatile = flags & (DbFlags::READONLY | DbFlags::STICKY);
     if lasting.bits().count_ones() > 1 || !(lasting.is_empty() || volatile.is_empty()) {
