@@ -1,6 +1,7 @@
 //! The client itself: what its clones share, and the task that reads.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ impl Drop for Inner {
 struct Shared {
     state: Mutex<State>,
     limits: Limits,
+    /// The same as the state's `closed`, for those who have the state locked.
+    gone: AtomicBool,
     /// Wakes those who wait for the end.
     ended: Notify,
 }
@@ -141,6 +144,7 @@ impl Client {
                 closed: false,
             }),
             limits,
+            gone: AtomicBool::new(false),
             ended: Notify::new(),
         });
         let reader = tokio::spawn(read(incoming, shared.clone())).abort_handle();
@@ -212,6 +216,10 @@ impl Client {
 
     /// Sends a packet that expects no reply, or a reply to someone else's request.
     pub(crate) fn send(&self, destination: Pnn, reqid: ReqId, body: Body<'_>) -> Result<()> {
+        // the writer notices only when it writes
+        if self.inner.shared.gone.load(Ordering::Relaxed) {
+            return Err(Error::Disconnected);
+        }
         let header = Header {
             // of no use to the daemon, which fills in its own (0 in client_control.c, 4.17.12)
             generation: Generation(0),
@@ -289,6 +297,7 @@ impl Shared {
     fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
+        self.gone.store(true, Ordering::Relaxed);
         // dropping the senders wakes everybody
         drop(state.pending.drain());
         state.messages.clear();

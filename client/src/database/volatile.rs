@@ -22,7 +22,7 @@ use wire::types::{KeyData, RECORD_HEADER_SIZE, RecordHeader};
 use super::claims::{Claim, claim};
 use super::open::{Database, Deadline};
 use super::{DatabaseKind, read};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A record of which this node is data master, with its chain locked until this is dropped. While it
 /// is, the daemon cannot touch the record, and other clients of the node wait: keep it short.
@@ -63,7 +63,9 @@ impl Database {
             let chain = ChainLock { db: self, key };
             if let Some((header, stored)) = chain.look()? {
                 // the next daemon may begin anew, without this record
-                self.client.open_state()?;
+                if self.client.is_closed() {
+                    return Err(Error::Disconnected);
+                }
                 return Ok(RecordLock {
                     chain,
                     _claim: claim,

@@ -156,7 +156,9 @@ where
     let client = unsafe { border::shared(client) }?;
     client.run_within((C::NAME, timeout), move |connection, deadline| async move {
         let client = connection.client(deadline).await?;
-        let answer = client.control::<C>(Pnn(node), &request, deadline.left()).await?;
+        let answer = client
+            .control::<C>(Pnn(node), &request, deadline.left())
+            .await?;
         Ok((answer.status, answer.reply))
     })
 }
@@ -405,14 +407,15 @@ pub unsafe extern "C" fn ctdbx_public_ips(
         };
         // SAFETY: the caller's
         let client = unsafe { border::shared(client) }?;
-        let ips = client.run_within(("public_ips", timeout), move |connection, deadline| {
-            async move {
+        let ips = client.run_within(
+            ("public_ips", timeout),
+            move |connection, deadline| async move {
                 let client = connection.client(deadline).await?;
                 let (argument, left) = ((Srvid(0), flags), deadline.left());
                 let answer = client.control_with::<GetPublicIps>(Pnn(node), argument, &(), left);
                 Ok(answer.await?.reply.ips)
-            }
-        })?;
+            },
+        )?;
         let items: Vec<_> = ips
             .iter()
             .map(|ip| ctdbx_public_ip {
@@ -545,12 +548,15 @@ pub unsafe extern "C" fn ctdbx_process_exists(
         border::wanted(exists)?;
         // SAFETY: the caller's
         let client = unsafe { border::shared(client) }?;
-        let yes = client.run_within(("process_exists", timeout), move |connection, deadline| {
-            async move {
+        let yes = client.run_within(
+            ("process_exists", timeout),
+            move |connection, deadline| async move {
                 let client = connection.client(deadline).await?;
-                Ok(client.process_exists(Pnn(node), pid, deadline.left()).await?)
-            }
-        })?;
+                Ok(client
+                    .process_exists(Pnn(node), pid, deadline.left())
+                    .await?)
+            },
+        )?;
         // SAFETY: checked above
         unsafe { border::put(exists, yes) };
         Ok(())

@@ -58,9 +58,9 @@ impl ctdbx_client {
         };
         let (here, path) = ((client.id, client.inbox.clone()), path.to_owned());
         let timeout = border::limit(timeout);
-        client.lease.run(move || async move {
-            Connection::open(here, &path, reconnect, timeout).await
-        })?;
+        client
+            .lease
+            .run(move || async move { Connection::open(here, &path, reconnect, timeout).await })?;
         Ok(client)
     }
 

@@ -65,13 +65,14 @@ pub unsafe extern "C" fn ctdbx_control(
         // SAFETY: the caller's
         let (client, data) = unsafe { (border::shared(client)?, border::bytes(data, size)?) };
         let (head, data) = ((opcode, Srvid(address), flags), data.to_vec());
-        let answer = client.run_within(("control", timeout), move |connection, deadline| {
-            async move {
+        let answer = client.run_within(
+            ("control", timeout),
+            move |connection, deadline| async move {
                 let client = connection.client(deadline).await?;
                 let answer = client.raw_control(Pnn(node), head, &data, deadline.left());
                 Ok(answer.await?)
-            }
-        })?;
+            },
+        )?;
         let answer = reply_of(&answer)?;
         // SAFETY: checked above
         unsafe { border::put(reply, answer) };
@@ -135,16 +136,19 @@ pub unsafe extern "C" fn ctdbx_command(
     border::enter(|| {
         // SAFETY: the caller's
         let client = unsafe { border::shared(client) }?;
-        client.run_within(("command", timeout), move |connection, deadline| async move {
-            let client = connection.client(deadline).await?;
-            match command {
-                CTDBX_COMMAND_DISABLE => plain::<DisableNode>(&client, node, deadline).await,
-                CTDBX_COMMAND_ENABLE => plain::<EnableNode>(&client, node, deadline).await,
-                CTDBX_COMMAND_STOP => plain::<StopNode>(&client, node, deadline).await,
-                CTDBX_COMMAND_CONTINUE => plain::<ContinueNode>(&client, node, deadline).await,
-                _ => Err(Failure::invalid("unknown command")),
-            }
-        })
+        client.run_within(
+            ("command", timeout),
+            move |connection, deadline| async move {
+                let client = connection.client(deadline).await?;
+                match command {
+                    CTDBX_COMMAND_DISABLE => plain::<DisableNode>(&client, node, deadline).await,
+                    CTDBX_COMMAND_ENABLE => plain::<EnableNode>(&client, node, deadline).await,
+                    CTDBX_COMMAND_STOP => plain::<StopNode>(&client, node, deadline).await,
+                    CTDBX_COMMAND_CONTINUE => plain::<ContinueNode>(&client, node, deadline).await,
+                    _ => Err(Failure::invalid("unknown command")),
+                }
+            },
+        )
     })
 }
 

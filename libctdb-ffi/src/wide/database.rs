@@ -67,15 +67,16 @@ impl ctdbx_db {
         timeout: c_int,
     ) -> Outcome<Self> {
         let key = number();
-        let info = client.run_within(("attach", timeout), move |connection, deadline| {
-            async move {
+        let info = client.run_within(
+            ("attach", timeout),
+            move |connection, deadline| async move {
                 let attached = Attached::new(name, flags);
                 let info = attached.get(&connection, deadline).await?.info().clone();
                 let mut all = connection.databases.borrow_mut();
                 all.insert(key, Rc::new(attached));
                 Ok(info)
-            }
-        })?;
+            },
+        )?;
         let DatabaseInfo { id, name, path, .. } = info;
         let text = |text: Vec<u8>| {
             CString::new(text).map_err(|_| Failure::new(CTDBX_INVALID, "a name with a NUL"))
@@ -292,8 +293,12 @@ pub unsafe extern "C" fn ctdbx_store(
         // SAFETY: the caller's
         let db = unsafe { border::shared(db) }?;
         // SAFETY: the caller's
-        let (key, value) =
-            unsafe { (border::bytes(key, key_size)?, border::bytes(value, value_size)?) };
+        let (key, value) = unsafe {
+            (
+                border::bytes(key, key_size)?,
+                border::bytes(value, value_size)?,
+            )
+        };
         let (key, value) = (key.to_vec(), value.to_vec());
         db.run(("store", timeout), move |db, deadline| async move {
             let mut record = db.lock_record(&key, deadline.left()).await?;

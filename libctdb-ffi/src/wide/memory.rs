@@ -72,10 +72,7 @@ pub(super) fn text(text: &str) -> Outcome<*mut c_char> {
 
 /// A structure and, in the same memory, what it points to: `make` gets the address of the copy of
 /// `tail`, behind which there is a NUL.
-pub(super) fn with_tail<H, T: Copy>(
-    tail: &[T],
-    make: impl FnOnce(*mut T) -> H,
-) -> Outcome<*mut H> {
+pub(super) fn with_tail<H, T: Copy>(tail: &[T], make: impl FnOnce(*mut T) -> H) -> Outcome<*mut H> {
     // `malloc` aligns for these, and `H` holds a pointer, so its size is a multiple of theirs
     const { assert!(align_of::<T>() <= align_of::<*mut T>() && align_of::<H>() <= 16) };
     const { assert!(size_of::<H>().is_multiple_of(align_of::<T>())) };

@@ -41,11 +41,13 @@ impl ctdbx_record {
         const NAME: &str = "record lock";
         let of = db.key;
         let within = ("lock_record", timeout);
-        let locking = db.client.run_within(within, move |connection, deadline| async move {
-            let db = connection.database(of, deadline).await?;
-            let hold = |ready, orders| hold((db, key), deadline, ready, orders);
-            Task::start(NAME, &connection, hold).await
-        });
+        let locking = db
+            .client
+            .run_within(within, move |connection, deadline| async move {
+                let db = connection.database(of, deadline).await?;
+                let hold = |ready, orders| hold((db, key), deadline, ready, orders);
+                Task::start(NAME, &connection, hold).await
+            });
         let (task, Begun { value, rsn }) = locking?;
         Ok(Self {
             client: db.client.clone(),

@@ -98,7 +98,9 @@ impl Connection {
             true => daemon.client(timeout).await?,
             false => {
                 let connecting = async { Ok(Client::connect(path).await?) };
-                Deadline::after(timeout).bound("connect", connecting).await?
+                Deadline::after(timeout)
+                    .bound("connect", connecting)
+                    .await?
             }
         };
         let connection = Rc::new(Self {

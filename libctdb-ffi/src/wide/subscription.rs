@@ -356,13 +356,16 @@ pub unsafe extern "C" fn ctdbx_notify(
         // SAFETY: the caller's
         let (client, data) = unsafe { (border::shared(client)?, border::bytes(data, size)?) };
         let (srvid, data) = (Srvid(address), data.to_vec());
-        client.run_within(("notify", timeout), move |connection, deadline| async move {
-            let client = connection.client(deadline).await?;
-            let left = deadline.left();
-            client.register_notify(srvid, data.clone(), left).await?;
-            connection.notifications.borrow_mut().insert(srvid, data);
-            Ok(())
-        })
+        client.run_within(
+            ("notify", timeout),
+            move |connection, deadline| async move {
+                let client = connection.client(deadline).await?;
+                let left = deadline.left();
+                client.register_notify(srvid, data.clone(), left).await?;
+                connection.notifications.borrow_mut().insert(srvid, data);
+                Ok(())
+            },
+        )
     })
 }
 
@@ -380,10 +383,13 @@ pub unsafe extern "C" fn ctdbx_notify_end(
         // SAFETY: the caller's
         let client = unsafe { border::shared(client) }?;
         let srvid = Srvid(address);
-        client.run_within(("notify_end", timeout), move |connection, deadline| async move {
-            connection.notifications.borrow_mut().remove(&srvid);
-            let client = connection.client(deadline).await?;
-            Ok(client.deregister_notify(srvid, deadline.left()).await?)
-        })
+        client.run_within(
+            ("notify_end", timeout),
+            move |connection, deadline| async move {
+                connection.notifications.borrow_mut().remove(&srvid);
+                let client = connection.client(deadline).await?;
+                Ok(client.deregister_notify(srvid, deadline.left()).await?)
+            },
+        )
     })
 }

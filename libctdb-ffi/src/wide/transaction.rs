@@ -53,12 +53,14 @@ impl ctdbx_transaction {
         const NAME: &str = "transaction";
         let of = db.key;
         let within = ("begin", timeout);
-        let beginning = db.client.run_within(within, move |connection, deadline| async move {
-            let db = connection.database(of, deadline).await?;
-            let locks = connection.locks(deadline).await?;
-            let work = |ready, orders| hold((db, locks), (mode, deadline), ready, orders);
-            Task::start(NAME, &connection, work).await
-        });
+        let beginning = db
+            .client
+            .run_within(within, move |connection, deadline| async move {
+                let db = connection.database(of, deadline).await?;
+                let locks = connection.locks(deadline).await?;
+                let work = |ready, orders| hold((db, locks), (mode, deadline), ready, orders);
+                Task::start(NAME, &connection, work).await
+            });
         let (task, ()) = beginning?;
         let client = db.client.clone();
         Ok(Self { client, task })
@@ -173,8 +175,12 @@ pub unsafe extern "C" fn ctdbx_transaction_store(
 ) -> c_int {
     border::enter(|| {
         // SAFETY: the caller's
-        let (key, value) =
-            unsafe { (border::bytes(key, key_size)?, border::bytes(value, value_size)?) };
+        let (key, value) = unsafe {
+            (
+                border::bytes(key, key_size)?,
+                border::bytes(value, value_size)?,
+            )
+        };
         // SAFETY: the caller's
         let transaction = unsafe { border::own(transaction) }?;
         let change = (key.to_vec(), value.to_vec());

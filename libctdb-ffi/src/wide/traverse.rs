@@ -37,13 +37,15 @@ impl ctdbx_traverse {
     fn begin(db: &ctdbx_db, timeout: c_int) -> Outcome<Self> {
         let of = db.key;
         let within = ("traverse", timeout);
-        let beginning = db.client.run_within(within, move |connection, deadline| async move {
-            let db = connection.database(of, deadline).await?;
-            let client = db.client().clone();
-            let traverse = client.traverse(db.id(), deadline.left()).await?;
-            let work = |ready, orders| show(client, traverse, ready, orders);
-            Task::start("traverse", &connection, work).await
-        });
+        let beginning = db
+            .client
+            .run_within(within, move |connection, deadline| async move {
+                let db = connection.database(of, deadline).await?;
+                let client = db.client().clone();
+                let traverse = client.traverse(db.id(), deadline.left()).await?;
+                let work = |ready, orders| show(client, traverse, ready, orders);
+                Task::start("traverse", &connection, work).await
+            });
         let (task, ()) = beginning?;
         Ok(Self {
             client: db.client.clone(),
@@ -65,12 +67,7 @@ impl ctdbx_traverse {
 }
 
 /// The task.
-async fn show(
-    client: Client,
-    mut traverse: Traverse,
-    ready: Ready<()>,
-    mut orders: Orders<Order>,
-) {
+async fn show(client: Client, mut traverse: Traverse, ready: Ready<()>, mut orders: Orders<Order>) {
     let mut failed = None;
     if ready.send(Ok(())).is_err() {
         return;
@@ -92,7 +89,11 @@ async fn batch(
     failed: &mut Option<Failure>,
 ) -> Outcome<VecDeque<TraversedRecord>> {
     let first = async { Ok(traverse.next().await?) };
-    let mut batch: VecDeque<_> = deadline.bound("traverse", first).await?.into_iter().collect();
+    let mut batch: VecDeque<_> = deadline
+        .bound("traverse", first)
+        .await?
+        .into_iter()
+        .collect();
     while !batch.is_empty() && batch.len() < BATCH {
         match tokio::time::timeout(Duration::ZERO, traverse.next()).await {
             Ok(Ok(Some(record))) => batch.push_back(record),

@@ -150,7 +150,10 @@ impl Drop for Lease {
 
 fn start() -> Outcome<Running> {
     let failed = |error: std::io::Error| {
-        Failure::new(CTDBX_INTERNAL, format!("cannot start the library's thread: {error}"))
+        Failure::new(
+            CTDBX_INTERNAL,
+            format!("cannot start the library's thread: {error}"),
+        )
     };
     let (jobs, queue) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
