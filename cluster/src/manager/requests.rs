@@ -20,6 +20,9 @@ use super::engine::Engine;
 use super::ports::Io;
 use crate::Time;
 
+/// Requests for a takeover run that can wait for its end. The tool asks again, so the oldest are forgotten.
+const MOST_REQUESTS: usize = 1000;
+
 /// -EAGAIN: what cannot be disabled because it is going on.
 const BUSY: i32 = -11;
 
@@ -172,6 +175,9 @@ impl Engine {
     }
 
     fn on_takeover_request(&mut self, io: &Io<'_>, request: SrvidMessage) {
+        if self.takeover_requests.len() >= MOST_REQUESTS {
+            self.takeover_requests.remove(0);
+        }
         self.takeover_requests.push(request);
         self.hurry(io);
     }

@@ -70,10 +70,13 @@ impl Membership {
     fn lose(&mut self, pnn: Pnn, out: &mut Outputs) {
         tracing::warn!(pnn = pnn.0, "node is dead");
         let generation = self.vnn_map.generation;
-        if let Some(node) = self.nodes.peer_mut(pnn) {
+        let flags = self.nodes.flags(pnn);
+        if let Some(node) = self.nodes.peer_mut(pnn)
+            && !flags.is_inactive()
+        {
+            // of a stopped or banned node no record was on its way: it may come and go as it likes
             node.lost_in = Some(generation);
         }
-        let flags = self.nodes.flags(pnn);
         self.set_flags(
             pnn,
             flags | NodeFlags::DISCONNECTED | NodeFlags::UNHEALTHY,

@@ -1,5 +1,7 @@
 //! Connections, keepalives, dead nodes, the nodes file.
 
+use wire::types::NodeFlagChange;
+
 use super::*;
 
 #[test]
@@ -66,6 +68,23 @@ fn a_connection_that_comes_back_in_the_same_generation_needs_a_recovery() {
     bench.recover(THIRD, 9);
     bench.input(Input::Connected(OTHER));
     assert!(!bench.node.in_recovery(), "a recovery has seen to it");
+}
+
+/// Nobody can make the others recover by coming and going.
+#[test]
+fn a_stopped_node_may_come_and_go() {
+    let mut bench = Bench::running();
+    let stopped = NodeFlagChange {
+        pnn: OTHER,
+        new_flags: NodeFlags::STOPPED,
+        old_flags: NodeFlags::empty(),
+    };
+    bench.ask(THIRD, Request::ModifyFlags(stopped));
+    for _ in 0..3 {
+        bench.input(Input::Disconnected(OTHER));
+        bench.input(Input::Connected(OTHER));
+        assert!(!bench.node.in_recovery());
+    }
 }
 
 #[test]
