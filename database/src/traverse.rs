@@ -21,6 +21,11 @@ use crate::engine::{Ctx, Engine, Purpose};
 use crate::io::{Job, Output, Token, WorkEvent, WorkId};
 use crate::timers::{Deadline, TimerId};
 
+/// Traverses of a client that may go on at the same time, and parts of others' that this node may have to serve.
+const MOST_OWN: usize = 1000;
+/// Of all nodes together.
+const MOST_SERVED: usize = 10_000;
+
 /// A traverse that a local client asked for.
 #[derive(Debug)]
 pub(crate) struct Traverse {
@@ -55,6 +60,10 @@ impl Engine {
         };
         if let Some(why) = unreadable(ctx, start.db) {
             return ctx.refuse(token, -1, &why);
+        }
+        let own = |traverse: &&Traverse| traverse.client == client;
+        if self.traverses.values().filter(own).count() >= MOST_OWN {
+            return ctx.refuse(token, -1, "too many traverses at the same time");
         }
         let nodes = if db.is_volatile() {
             ctx.view.active().collect()
@@ -102,6 +111,9 @@ impl Engine {
         };
         if let Some(why) = unreadable(ctx, request.db) {
             return ctx.refuse(token, -1, &why);
+        }
+        if self.serving.len() >= MOST_SERVED {
+            return ctx.refuse(token, -1, "too many traverses at the same time");
         }
         let job = Job::Traverse {
             only_dmaster: db.is_volatile().then_some(ctx.me),
@@ -170,6 +182,13 @@ impl Engine {
         let Some(traverse) = self.traverses.get_mut(&record.reqid) else {
             return ctx.refuse(token, -1, "no such traverse");
         };
+        if !traverse.waiting.contains(&source) {
+            return ctx.refuse(
+                token,
+                -1,
+                "this node was not asked, or has said that it was all",
+            );
+        }
         if record.key.is_empty() && record.data.is_empty() {
             traverse.waiting.remove(&source);
             self.end_if_complete(ctx, record.reqid);

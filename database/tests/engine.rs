@@ -9,7 +9,10 @@ use database::{ClusterView, Engine, Settings, Time};
 use wire::control::Request;
 use wire::packet::{Body, CallFlags, ControlFlags, Header, Operation, Packet, ReqCall, function};
 use wire::tunables::Tunables;
-use wire::types::{DbFlags, NodeFlags, PullDbExt, RecBuffer, RecordHeader, TransDb, VnnMap};
+use wire::types::{
+    DbFlags, NodeFlags, OwnedRecord, PullDbExt, RecBuffer, RecordHeader, TransDb, TraverseStart,
+    VnnMap,
+};
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid};
 
 const ME: Pnn = Pnn(0);
@@ -568,4 +571,73 @@ fn a_sequence_number_that_is_being_written_is_waited_for() {
     let (_, out) = node.control(None, ask);
     assert_eq!(status(&out), None);
     assert_eq!(status(&node.wait(Duration::from_secs(11))), Some(-1));
+}
+
+/// The traverses that this node asks others for, by their number.
+fn traverses(out: &[Output]) -> Vec<ReqId> {
+    let asked = |output: &Output| match output {
+        Output::Control {
+            destination: OTHER,
+            request: Request::TraverseAll(all),
+            ..
+        } => Some(all.reqid),
+        _ => None,
+    };
+    out.iter().filter_map(asked).collect()
+}
+
+fn traverse(db: DbId) -> Request {
+    Request::TraverseStart(TraverseStart {
+        db,
+        reqid: ReqId(5),
+        srvid: Srvid(7),
+    })
+}
+
+#[test]
+fn only_who_was_asked_takes_part_in_a_traverse() {
+    let mut node = Node::new();
+    let db = node.attach(volatile());
+    let (_, out) = node.control(Some(CLIENT), traverse(db));
+    let [reqid] = traverses(&out)[..] else {
+        panic!("{out:?}")
+    };
+    let mut data_of = |source, key: &[u8]| {
+        let record = OwnedRecord {
+            reqid,
+            key: key.to_vec(),
+            data: key.to_vec(),
+        };
+        let control = ControlRequest {
+            token: Token(99),
+            source,
+            client: None,
+            flags: ControlFlags::empty(),
+            request: Request::TraverseData(record),
+        };
+        status(&node.input(Input::Control(control)))
+    };
+    assert_eq!(data_of(Pnn(9), b"key"), Some(-1));
+    assert_eq!(data_of(OTHER, b"key"), Some(0));
+    assert_eq!(data_of(OTHER, b""), Some(0), "its end");
+    assert_eq!(data_of(OTHER, b"key"), Some(-1));
+    assert_eq!(data_of(ME, b""), Some(0));
+    assert_eq!(data_of(ME, b""), Some(-1), "all have ended");
+}
+
+#[test]
+fn a_client_cannot_traverse_without_end() {
+    let mut node = Node::new();
+    let db = node.attach(volatile());
+    for _ in 0..1000 {
+        let (_, out) = node.control(Some(CLIENT), traverse(db));
+        assert_eq!(status(&out), Some(0));
+    }
+    let (_, out) = node.control(Some(CLIENT), traverse(db));
+    assert_eq!(status(&out), Some(-1));
+    let (_, out) = node.control(Some(ClientId(77)), traverse(db));
+    assert_eq!(status(&out), Some(0), "another one can");
+    node.input(Input::ClientGone(CLIENT));
+    let (_, out) = node.control(Some(CLIENT), traverse(db));
+    assert_eq!(status(&out), Some(0));
 }
