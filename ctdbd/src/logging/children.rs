@@ -14,6 +14,9 @@ use tracing::{debug, error, info, trace, warn};
 /// A longer line is cut into pieces, so that nobody takes the daemon's memory.
 const LONGEST: usize = 1024;
 
+/// What tells their lines from ours.
+pub(super) const TARGET: &str = module_path!();
+
 /// Where children are to write: what this process has itself, or the end of a pipe that is read into the log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Children(Arc<OnceLock<OwnedFd>>);

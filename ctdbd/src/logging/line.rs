@@ -15,6 +15,9 @@ use sys::LocalTime;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
+/// The longest text that is written, in bytes: names in it are other people's.
+const LONGEST: usize = 8192;
+
 /// Who writes.
 #[derive(Debug)]
 pub(super) struct Who {
@@ -29,14 +32,16 @@ impl Who {
         format!("{now} {host} {program}[{}]: ", std::process::id())
     }
 
-    /// An event as a JSON object, without a line feed.
+    /// An event as a JSON object, without a line feed, and how many like it were left out before.
     pub(super) fn json(
         &self,
         (now, level, node): (LocalTime, LogLevel, Option<u32>),
+        left_out: u64,
         event: &Event<'_>,
     ) -> String {
         let mut parts = Parts::default();
         event.record(&mut parts);
+        clip(&mut parts.message);
         let object = Object {
             time: now.to_string(),
             level: level.name(),
@@ -44,6 +49,7 @@ impl Who {
             node,
             program: &self.program,
             pid: std::process::id(),
+            left_out,
             target: event.metadata().target(),
             message: parts.message.trim_end_matches('\n'),
             fields: &parts.fields,
@@ -63,7 +69,21 @@ pub(super) fn text(event: &Event<'_>) -> String {
     } = text;
     message.truncate(message.trim_end_matches('\n').len());
     message.push_str(&fields);
+    clip(&mut message);
     message
+}
+
+/// Cuts a text that is too long.
+fn clip(text: &mut String) {
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push_str("...");
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +111,8 @@ struct Object<'a> {
     node: Option<u32>,
     program: &'a str,
     pid: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: u64,
     target: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -105,6 +127,11 @@ struct Parts {
 }
 
 impl Parts {
+    fn put_text(&mut self, field: &Field, mut text: String) {
+        clip(&mut text);
+        self.put(field, text);
+    }
+
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.fields.insert(field.name().to_owned(), value.into());
     }
@@ -116,14 +143,14 @@ impl Visit for Parts {
             "message" => {
                 let _ = write!(self.message, "{value:?}");
             }
-            _ => self.put(field, format!("{value:?}")),
+            _ => self.put_text(field, format!("{value:?}")),
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => self.message.push_str(value),
-            _ => self.put(field, value),
+            _ => self.put_text(field, value.to_owned()),
         }
     }
 

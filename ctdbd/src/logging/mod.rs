@@ -17,6 +17,7 @@
 //! ```
 
 mod children;
+mod floods;
 mod line;
 mod settings;
 mod sink;
@@ -25,6 +26,7 @@ use std::io;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use config::{Location, LogLevel, Paths};
 use sys::LocalTime;
@@ -37,6 +39,7 @@ use wire::Pnn;
 pub use settings::{FORMAT, Format, LogSettings, UnknownFormat};
 
 use children::Children;
+use floods::Floods;
 use line::Who;
 use sink::{LogFile, Sink};
 
@@ -206,7 +209,7 @@ struct LogLayer {
     sink: Sink,
     who: Who,
     /// The lines of one event stay together.
-    writing: Mutex<()>,
+    writing: Mutex<Floods>,
 }
 
 impl LogLayer {
@@ -216,7 +219,7 @@ impl LogLayer {
             handle: handle.clone(),
             sink,
             who,
-            writing: Mutex::new(()),
+            writing: Mutex::new(Floods::default()),
         };
         (handle, layer)
     }
@@ -242,15 +245,23 @@ impl<S: Subscriber> Layer<S> for LogLayer {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = level_of(event.metadata().level());
+        let mut together = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left_out) = together.admit(event.metadata(), Instant::now()) else {
+            return;
+        };
         let now = LocalTime::now();
         match self.handle.settings.format {
             Format::Json => {
-                let object = self.who.json((now, level, self.handle.node()), event);
+                let context = (now, level, self.handle.node());
+                let object = self.who.json(context, left_out, event);
                 self.sink.write_raw(level, &object);
             }
             Format::Text => {
+                if left_out > 0 {
+                    let text = format!("[{left_out} lines like the next were left out]");
+                    self.sink.write_text(&self.who, now, level, &text);
+                }
                 let text = line::text(event);
-                let _together = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
                 // each line with whose it is: nobody can make up a line by a line feed in a name
                 for line in text.split('\n') {
                     self.sink.write_text(&self.who, now, level, line);
@@ -343,6 +354,23 @@ mod tests {
         assert_eq!(later["fields"], fields);
         let time = later["time"].as_str().unwrap();
         assert_eq!(time.len(), "2026-11-23T00:50:16.941346+00:00".len());
+    }
+
+    /// Nobody fills the disk by bad packets.
+    #[test]
+    fn a_flood_of_lines_is_bounded() {
+        let flood = |_: &LogHandle, _: &std::path::Path| {
+            for number in 0..5000 {
+                tracing::error!(number, "bad packet");
+            }
+            tracing::error!(name = "x".repeat(1 << 20), "a long one");
+        };
+        for format in [Format::Text, Format::Json] {
+            let [log, _] = logged(format, flood);
+            // a line a second comes through, should the machine be slow
+            assert!((1001..1100).contains(&log.lines().count()), "{format:?}");
+            assert!(log.ends_with('\n') && log.len() < 1 << 19, "{format:?}");
+        }
     }
 
     #[test]
