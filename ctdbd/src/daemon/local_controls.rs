@@ -17,6 +17,11 @@ use super::controls::Question;
 use super::io::{Output, ReadFor};
 use super::{Daemon, Local};
 
+/// Last words (REGISTER_NOTIFY) that a client may leave, and their bytes: smbd leaves one of a few.
+const LAST_WORDS: usize = 1000;
+/// Together, in bytes.
+const LAST_BYTES: usize = 1 << 20;
+
 /// What a control is answered with.
 type Answer = Result<(i32, Vec<u8>), &'static str>;
 
@@ -133,9 +138,9 @@ impl Daemon {
         use Request as R;
         match request {
             R::RegisterSrvid(srvid) => {
-                self.router.register(*srvid, local(question)?);
-                debug!(%srvid, client = question.client.map(display), "Registered message handler");
-                DONE
+                let registered = self.router.register(*srvid, local(question)?);
+                debug!(%srvid, client = question.client.map(display), registered, "Registered message handler");
+                check(registered, "too many addresses are registered")
             }
             R::DeregisterSrvid(srvid) => check(
                 self.router.deregister(*srvid, local(question)?),
@@ -180,6 +185,10 @@ impl Daemon {
         let client = self.clients.get_mut(client).ok_or("no such client")?;
         if client.notify.contains_key(&srvid) {
             return Err("a notification for this SRVID exists already");
+        }
+        let bytes: usize = client.notify.values().map(Vec::len).sum();
+        if client.notify.len() >= LAST_WORDS || bytes + what.len() > LAST_BYTES {
+            return Err("too many notifications are registered");
         }
         client.notify.insert(srvid, what.to_vec());
         DONE

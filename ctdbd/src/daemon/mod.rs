@@ -282,6 +282,10 @@ impl Daemon {
         match packet.body {
             Body::ReqCall(_) => {
                 self.statistics.client_req_call += 1;
+                if !self.clients.calls(client, bytes.len()) {
+                    let reason = "too many calls that wait for their answers".to_owned();
+                    return out.push(Output::CloseClient { client, reason });
+                }
                 self.tell_engine(
                     database::io::Input::ClientCall {
                         client,

@@ -41,6 +41,7 @@ impl Daemon {
                 }
                 E::ToClient(client, packet) => {
                     self.statistics.client_packets_sent += 1;
+                    self.clients.answered(client);
                     out.push(Output::ToClient { client, packet });
                 }
                 E::Reply {

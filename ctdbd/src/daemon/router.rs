@@ -13,6 +13,9 @@ use wire::{ClientId, Pnn, ReqId, Srvid, TunnelId};
 use super::Daemon;
 use super::io::Output;
 
+/// Addresses that a client may have registered, and as many tunnels: smbd has a handful of them.
+const MOST: usize = 10_000;
+
 /// Who gets the messages to an SRVID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
@@ -26,14 +29,23 @@ enum Listener {
 pub(super) struct Router {
     srvids: BTreeMap<Srvid, Vec<Listener>>,
     tunnels: BTreeMap<TunnelId, ClientId>,
+    /// How many addresses and tunnels a client has.
+    counts: BTreeMap<ClientId, [usize; 2]>,
 }
 
 impl Router {
-    pub(super) fn register(&mut self, srvid: Srvid, client: ClientId) {
+    /// False if the client has too many.
+    pub(super) fn register(&mut self, srvid: Srvid, client: ClientId) -> bool {
+        let [count, _] = self.counts.entry(client).or_default();
+        if *count >= MOST {
+            return false;
+        }
+        *count += 1;
         self.srvids
             .entry(srvid)
             .or_default()
             .push(Listener::Client(client));
+        true
     }
 
     pub(super) fn srvid_count(&self) -> usize {
@@ -46,7 +58,11 @@ impl Router {
 
     /// False if the client had not registered it.
     pub(super) fn deregister(&mut self, srvid: Srvid, client: ClientId) -> bool {
-        self.remove(srvid, Listener::Client(client))
+        let removed = self.remove(srvid, Listener::Client(client));
+        if let Some([count, _]) = self.counts.get_mut(&client).filter(|_| removed) {
+            *count -= 1;
+        }
+        removed
     }
 
     pub(super) fn database_listens(&mut self, srvid: Srvid, listens: bool) {
@@ -85,10 +101,12 @@ impl Router {
         to(srvid).chain(to(Srvid::ALL)).collect()
     }
 
-    /// False if somebody has it.
+    /// False if somebody has it, or the client has too many.
     pub(super) fn register_tunnel(&mut self, tunnel: TunnelId, client: ClientId) -> bool {
-        let free = !self.tunnels.contains_key(&tunnel);
+        let [_, count] = self.counts.entry(client).or_default();
+        let free = !self.tunnels.contains_key(&tunnel) && *count < MOST;
         if free {
+            *count += 1;
             self.tunnels.insert(tunnel, client);
         }
         free
@@ -99,6 +117,9 @@ impl Router {
         let owned = self.tunnels.get(&tunnel) == Some(&client);
         if owned {
             self.tunnels.remove(&tunnel);
+            if let Some([_, count]) = self.counts.get_mut(&client) {
+                *count -= 1;
+            }
         }
         owned
     }
@@ -110,6 +131,7 @@ impl Router {
             !listeners.is_empty()
         });
         self.tunnels.retain(|_, owner| *owner != client);
+        self.counts.remove(&client);
     }
 }
 
@@ -209,5 +231,33 @@ impl Daemon {
             client,
             packet: Packet { header, body }.to_bytes(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GREEDY: ClientId = ClientId(1);
+    const OTHER: ClientId = ClientId(2);
+
+    #[test]
+    fn one_client_cannot_register_without_end() {
+        let mut router = Router::default();
+        let register = |router: &mut Router, number, client| {
+            let address = router.register(Srvid(number), client);
+            address && router.register_tunnel(TunnelId(number), client)
+        };
+        for number in 0..MOST as u64 {
+            assert!(register(&mut router, number, GREEDY));
+        }
+        assert!(!router.register(Srvid(7), GREEDY));
+        assert!(!router.register_tunnel(TunnelId(1 << 40), GREEDY));
+        assert!(register(&mut router, 1 << 40, OTHER));
+        assert!(router.deregister(Srvid(7), GREEDY) && router.register(Srvid(7), GREEDY));
+        assert!(!router.deregister(Srvid(1 << 41), GREEDY) && !router.register(Srvid(7), GREEDY));
+        router.forget(GREEDY);
+        assert_eq!((router.srvid_count(), router.tunnel_count()), (1, 1));
+        assert!(register(&mut router, 8, GREEDY));
     }
 }

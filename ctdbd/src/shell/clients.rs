@@ -18,6 +18,8 @@ use crate::daemon::Input;
 
 /// Answers that may wait for a client that goes on asking and does not read; C has no limit for them.
 const REPLIES: usize = 1_000_000;
+/// Bytes of messages that may wait, however few they are: about what MaxQueueDropMsg small ones are.
+const MESSAGE_BYTES: usize = 256 << 20;
 
 /// Takes connections for as long as the daemon runs.
 pub(super) async fn accept(handle: Handle, listener: UnixListener) {
@@ -95,7 +97,7 @@ async fn serve(handle: Handle, client: ClientId) {
     handle.borrow_mut().client_ended(client);
 }
 
-async fn until(time: Option<Instant>) {
+pub(crate) async fn until(time: Option<Instant>) {
     if let Some(time) = time {
         tokio::time::sleep_until(time).await;
     }
@@ -127,8 +129,11 @@ fn read_turn(handle: &Handle, client: ClientId, stream: &Stream, frames: &mut Fr
     read
 }
 
-/// Whether one packet more cuts a client off that has more than MaxQueueDropMsg waiting.
-fn is_too_much(packet: &[u8], waiting: usize) -> bool {
+/// Whether one packet more cuts a client off that has so many packets and bytes waiting, MaxQueueDropMsg being `limit`.
+fn is_too_much(packet: &[u8], (waiting, bytes): (usize, usize), limit: usize) -> bool {
+    if waiting <= limit && bytes <= MESSAGE_BYTES {
+        return false;
+    }
     let decoded = Packet::decode(packet);
     let is_message = decoded.is_ok_and(|packet| matches!(packet.body, Body::ReqMessage(_)));
     is_message || waiting > REPLIES
@@ -167,7 +172,7 @@ impl Shell {
             return;
         };
         let limit = self.tunables.max_queue_depth_drop_msg as usize;
-        if link.waiting() > limit && is_too_much(&packet, link.waiting()) {
+        if is_too_much(&packet, (link.waiting(), link.bytes()), limit) {
             error!(%client, "CTDB_REQ_MESSAGE queue full - killing client connection.");
             link.broken = true;
             link.wake.notify_one();
@@ -194,5 +199,48 @@ impl Shell {
             debug!(%client, "client disconnected");
             self.input(Input::ClientGone(client));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::packet::{Header, ReplyControl, ReqMessage};
+    use wire::{Generation, Pnn, ReqId, Srvid};
+
+    fn packet(body: Body<'_>) -> Vec<u8> {
+        let header = Header {
+            generation: Generation::INVALID,
+            operation: body.operation(),
+            destination: Pnn(0),
+            source: Pnn(0),
+            reqid: ReqId(0),
+        };
+        Packet { header, body }.to_bytes()
+    }
+
+    #[test]
+    fn messages_are_bounded_by_number_and_by_bytes() {
+        let srvid = Srvid(7);
+        let message = packet(Body::ReqMessage(ReqMessage { srvid, data: b"x" }));
+        for (waiting, expected) in [
+            ((10, 0), false),
+            ((11, 0), true),
+            ((1, MESSAGE_BYTES), false),
+            ((1, MESSAGE_BYTES + 1), true),
+        ] {
+            assert_eq!(is_too_much(&message, waiting, 10), expected, "{waiting:?}");
+        }
+    }
+
+    #[test]
+    fn answers_are_what_the_client_asked_for() {
+        let answer = packet(Body::ReplyControl(ReplyControl {
+            status: 0,
+            data: b"",
+            error: b"",
+        }));
+        assert!(!is_too_much(&answer, (11, MESSAGE_BYTES + 1), 10));
+        assert!(is_too_much(&answer, (REPLIES + 1, 0), 10));
     }
 }

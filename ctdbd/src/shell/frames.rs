@@ -9,6 +9,9 @@ const TURN: usize = 64 * 1024;
 /// Room for what comes from a connection that sends small packets, as nearly all do: the daemon's memory is locked.
 const SMALL_TURN: usize = 8 * 1024;
 
+/// A packet that is longer than this leaves no buffer of its size behind: the next one like it may never come.
+const LARGE: usize = 1 << 20;
+
 /// The most that QueueBufferSize may ask for, for each connection.
 const LARGEST_TURN: usize = 16 << 20;
 
@@ -42,7 +45,11 @@ impl Frames {
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
         match frame_length(&self.bytes)? {
             Some(length) if length <= self.bytes.len() => {
-                Ok(Some(self.bytes.split_to(length).to_vec()))
+                let packet = self.bytes.split_to(length).to_vec();
+                if length > LARGE {
+                    self.bytes = BytesMut::from(&self.bytes[..]);
+                }
+                Ok(Some(packet))
             }
             _ => Ok(None),
         }
@@ -97,6 +104,21 @@ mod tests {
             }
         }
         assert_eq!(seen, 2);
+    }
+
+    #[test]
+    fn a_large_packet_leaves_no_large_buffer_behind() {
+        let mut frames = Frames::new(1024);
+        let length = 8 << 20;
+        let mut large = vec![0; length];
+        large[..4].copy_from_slice(&(length as u32).to_ne_bytes());
+        frames.buffer().extend_from_slice(&large);
+        frames.buffer().extend_from_slice(&packet());
+        assert_eq!(frames.next().unwrap(), Some(large));
+        assert!(frames.bytes.capacity() < LARGE);
+        assert_eq!(frames.next().unwrap(), Some(packet()));
+        let buffer = frames.buffer();
+        assert!(buffer.capacity() < LARGE, "{}", buffer.capacity());
     }
 
     #[test]

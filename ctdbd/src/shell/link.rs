@@ -16,7 +16,7 @@ use super::client_socket::{ClientSocket, LONGEST};
 const BATCH: usize = 64;
 /// Bytes from which on a queue is congested: a client is not read from until it reads, and what it asks for cannot take
 /// the daemon's memory.
-const CONGESTED: usize = 64 << 20;
+pub(crate) const CONGESTED: usize = 64 << 20;
 /// A connection that is congested and takes nothing for so long is ended.
 const STALLED: Duration = Duration::from_secs(20);
 
@@ -134,6 +134,11 @@ impl Link {
     /// When to give the connection up, if it is congested and takes nothing until then.
     pub(crate) fn congested_until(&self) -> Option<Instant> {
         (self.bytes > CONGESTED).then(|| self.progress + STALLED)
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Packets that wait.

@@ -11,10 +11,11 @@
 pub(crate) mod addresses;
 mod alarm;
 mod client_socket;
-mod clients;
+pub(crate) mod clients;
 pub(crate) mod frames;
 pub(crate) mod link;
 mod manager;
+mod nodes_file;
 mod orphans;
 pub(crate) mod rarely;
 
@@ -39,7 +40,7 @@ use wire::types::SockAddr;
 use wire::{ClientId, Pnn, Time};
 
 use crate::clusterd;
-use crate::daemon::{Daemon, Input, Output, ReadFor};
+use crate::daemon::{Daemon, Input, Output};
 use crate::lock_helper::{LockHelper, Outcome};
 use crate::logging::LogHandle;
 use crate::transport::Transport;
@@ -48,6 +49,7 @@ use alarm::Alarm;
 use frames::Frames;
 use link::Link;
 use manager::Manager;
+use nodes_file::Reading;
 
 /// A cluster-lock check that takes longer than this counts as contended (`ctdb_recover.c`, 4.17.12).
 const LOCK_CHECK: Duration = Duration::from_secs(5);
@@ -100,6 +102,7 @@ pub(crate) struct Shell {
     pool: Pool,
     manager: Manager,
     nodes_source: NodesSource,
+    reading: Reading,
     cluster_lock: Option<ClusterLock>,
     paths: Paths,
     tunables: Box<Tunables>,
@@ -166,6 +169,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             pool,
             manager: Manager::new(clusterd, args, parts.log.clone()),
             nodes_source: parts.nodes_source,
+            reading: Reading::default(),
             cluster_lock: parts.cluster.lock().cloned(),
             paths: parts.paths,
             tunables: Box::new(parts.tunables),
@@ -364,26 +368,6 @@ impl Shell {
         });
     }
 
-    /// A nodes command may take its time, so it runs beside everything else.
-    fn read_nodes(&mut self, what_for: ReadFor) {
-        let Some(handle) = self.this.upgrade() else {
-            return;
-        };
-        let (source, port) = (self.nodes_source.clone(), self.transport.port());
-        tokio::task::spawn_local(async move {
-            let nodes = match load_nodes(source).await {
-                Ok(nodes) => Some(node_entries(&nodes, port)),
-                Err(why) => {
-                    error!(%why, "the nodes file cannot be read");
-                    None
-                }
-            };
-            handle
-                .borrow_mut()
-                .input(Input::NodesRead { what_for, nodes });
-        });
-    }
-
     fn connect_nodes(&mut self, nodes: &[NodeEntry]) {
         if let Some(handle) = self.this.upgrade() {
             self.transport.set_nodes(&handle, nodes);
@@ -407,16 +391,6 @@ impl Shell {
             self.exit.notify_one();
         }
     }
-}
-
-/// On a thread of its own. Where there is none to be had, that is an error; tokio's pool of threads would panic.
-async fn load_nodes(source: NodesSource) -> anyhow::Result<Vec<config::NodeEntry>> {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let load = move || drop(tell.send(source.load()));
-    std::thread::Builder::new()
-        .name("nodes".into())
-        .spawn(load)?;
-    Ok(told.await??)
 }
 
 async fn try_lock(lock: &ClusterLock, paths: &Paths, errors: Stdio) -> LockOutcome {

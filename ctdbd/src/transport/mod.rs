@@ -16,16 +16,23 @@ use std::net::{IpAddr, SocketAddr};
 
 use cluster::membership::NodeEntry;
 use tokio::task::{AbortHandle, JoinHandle};
+use tracing::error;
 use wire::Pnn;
+use wire::control::Opcode;
+use wire::packet::{Body, Packet};
 
 use crate::daemon::Input;
 use crate::shell::Handle;
-use crate::shell::link::Link;
+use crate::shell::link::{CONGESTED, Link};
 
 pub(crate) use incoming::accept;
 
 /// Packets that may wait for a node; it is dead long before.
 const QUEUE_LIMIT: usize = 1_000_000;
+/// Bytes that may wait for a node: the databases that it pulls in a recovery, or traverses.
+const BULK_LIMIT: usize = 4 << 30;
+/// Bytes of all else that may come to wait behind [`CONGESTED`] others: a node that asks and does not read has had them.
+const REST_LIMIT: usize = 64 << 20;
 
 /// One other node.
 #[derive(Debug)]
@@ -38,6 +45,23 @@ struct Peer {
     /// Told to drop what there is and start anew.
     restart: std::rc::Rc<tokio::sync::Notify>,
     connected: bool,
+    behind: Behind,
+}
+
+/// Bytes queued since the connection became congested that are not records of a whole database.
+#[derive(Debug, Default)]
+struct Behind(usize);
+
+impl Behind {
+    /// One packet more, behind so many bytes; whether it is too much.
+    fn push(&mut self, waiting: usize, packet: &[u8]) -> bool {
+        if waiting <= CONGESTED {
+            self.0 = 0;
+        } else if !is_bulk(packet) {
+            self.0 += packet.len();
+        }
+        self.0 > REST_LIMIT
+    }
 }
 
 /// The connections with all other nodes.
@@ -92,6 +116,7 @@ impl Transport {
                     connector,
                     restart,
                     connected: false,
+                    behind: Behind::default(),
                 }
             });
         }
@@ -99,11 +124,17 @@ impl Transport {
 
     /// Queues a packet; it is dropped if there is no connection, as the network would. True: see [`Link::push`].
     pub(crate) fn send(&mut self, node: Pnn, packet: Vec<u8>) -> bool {
-        let Some(link) = self.link(node) else {
+        let Some(peer) = self.peers.get_mut(&node) else {
             return false;
         };
+        let Some(link) = peer.outgoing.as_mut() else {
+            return false;
+        };
+        let too_much = peer.behind.push(link.bytes(), &packet);
         let first = link.push(packet);
-        if link.waiting() > QUEUE_LIMIT {
+        let too_many = link.waiting() > QUEUE_LIMIT || link.bytes() > BULK_LIMIT;
+        if (too_many || too_much) && !link.broken {
+            error!(%node, bytes = link.bytes(), packets = link.waiting(), "a node does not read, its connection is made anew");
             link.broken = true;
             link.wake.notify_one();
         }
@@ -149,6 +180,15 @@ impl Peer {
     }
 }
 
+/// Whether this is part of a database that the node has asked for, with which a daemon cannot be made to wait.
+fn is_bulk(packet: &[u8]) -> bool {
+    match Packet::decode(packet).map(|packet| packet.body) {
+        Ok(Body::ReqMessage(message)) => message.srvid.is_recovery(),
+        Ok(Body::ReqControl(control)) => control.opcode == Opcode::TraverseData.number(),
+        _ => false,
+    }
+}
+
 /// A connection came up: with both, the node is connected.
 fn came_up(handle: &Handle, node: Pnn) {
     let mut shell = handle.borrow_mut();
@@ -166,5 +206,44 @@ fn went_down(handle: &Handle, node: Pnn) {
     let mut shell = handle.borrow_mut();
     if shell.transport.restart(node) {
         shell.input(Input::NodeDisconnected(node));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::packet::{Header, ReqMessage};
+    use wire::{Generation, ReqId, Srvid};
+
+    fn message(srvid: Srvid) -> Vec<u8> {
+        let body = Body::ReqMessage(ReqMessage {
+            srvid,
+            data: &[0; 1 << 20],
+        });
+        let header = Header {
+            generation: Generation::INVALID,
+            operation: body.operation(),
+            destination: Pnn(0),
+            source: Pnn(0),
+            reqid: ReqId(0),
+        };
+        Packet { header, body }.to_bytes()
+    }
+
+    #[test]
+    fn a_node_that_does_not_read_gets_no_more_than_so_much() {
+        let packet = message(Srvid(7));
+        let mut behind = Behind::default();
+        let mut pushes = |waiting| (0..100).filter(|_| behind.push(waiting, &packet)).count();
+        assert_eq!(pushes(CONGESTED), 0, "it takes them well enough");
+        assert_eq!(pushes(CONGESTED + 1), 100 - (REST_LIMIT >> 20) + 1);
+        assert_eq!(pushes(0), 0, "it has read again");
+    }
+
+    #[test]
+    fn a_database_that_is_pulled_has_to_be_kept() {
+        let records = message(Srvid(Srvid::RECOVERY.0 | 7));
+        let mut behind = Behind::default();
+        assert!((0..100).all(|_| !behind.push(BULK_LIMIT, &records)));
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 use wire::Pnn;
 
 use super::{came_up, went_down};
 use crate::shell::Handle;
+use crate::shell::clients::until;
 use crate::shell::link::{Link, Stream};
 
 /// A try takes no longer, and the next comes after as long: a node that is up is found quickly.
@@ -68,8 +69,9 @@ async fn use_connection(handle: &Handle, node: Pnn, stream: TcpStream, restart: 
     came_up(handle, node);
     let mut unwanted = bytes::BytesMut::new();
     loop {
-        let blocked = match outgoing(handle, node, |link| (link.broken, link.is_blocked())) {
-            Some((false, blocked)) => blocked,
+        let state = |link: &mut Link| (link.broken, link.is_blocked(), link.congested_until());
+        let (blocked, congested) = match outgoing(handle, node, state) {
+            Some((false, blocked, congested)) => (blocked, congested),
             _ => return,
         };
         tokio::select! {
@@ -86,6 +88,10 @@ async fn use_connection(handle: &Handle, node: Pnn, stream: TcpStream, restart: 
             }
             _ = stream.writable(), if blocked => drop(outgoing(handle, node, Link::unblock)),
             () = wake.notified() => {}
+            () = until(congested), if congested.is_some() => {
+                error!(%node, "a node does not read, its connection is made anew");
+                return;
+            }
             () = restart.notified() => return,
         }
     }
