@@ -10,10 +10,14 @@ use crate::step::{cargo, is_root, run as run_step, step, target_dir, text};
 use crate::{package, setup};
 
 /// The runs with a real Samba: what they are, and the arguments of `compat`.
-const WITH_SAMBA: [(&str, &[&str]); 6] = [
+const WITH_SAMBA: [(&str, &[&str]); 7] = [
     ("three nodes of ours", &["accept"]),
     ("a C node among ours", &["accept", "--theirs", "1"]),
     ("the ctdb tool on ours and on C", &["compare"]),
+    (
+        "the same for public addresses",
+        &["compare", "--walk", "addresses"],
+    ),
     (
         "every workload of the benchmark runs on ours",
         &["bench", "--quick", "--nodes", "1"],
