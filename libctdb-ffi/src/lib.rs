@@ -10,6 +10,5 @@
 //! about sizes is checked before anything is allocated.
 
 pub mod classic;
-#[cfg_attr(not(test), expect(dead_code, reason = "for the functions to come"))]
 mod guard;
 pub mod wide;

@@ -9,6 +9,8 @@ mod ci;
 mod compat;
 mod demo;
 mod fuzz;
+mod headers;
+mod library;
 mod package;
 mod setup;
 mod step;
@@ -88,6 +90,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write the C headers that are made of code, in include/.
+    Headers {
+        /// Only say whether they are current.
+        #[arg(long)]
+        check: bool,
+    },
     /// Write the parts of docs/wire.md that are made of the tables in the code.
     Wire {
         /// Only say whether they are current.
@@ -132,6 +140,7 @@ fn main() -> Result<ExitCode> {
         Command::Deaths { options } => bench::run("kills", &options)?,
         Command::Tidy => tidy::run()?,
         Command::Compat { check } => compat::run(check)?,
+        Command::Headers { check } => headers::run(check)?,
         Command::Wire { check } => wire_page::run(check)?,
         Command::Fuzz {
             seconds,

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::library;
 use crate::step::{cargo, run, step, target_dir};
 
 /// The programs of the packages `ctdbd` and `cli`, and where they go. The folder of the helpers is the one
@@ -20,11 +21,12 @@ pub(crate) const PROGRAMS: [(&str, &str); 5] = [
     ("ctdb_mutex_fcntl_helper", "usr/libexec/ctdb"),
 ];
 const DOCUMENTS: &str = "usr/share/doc/ctdb-remix";
-const TEXTS: [&str; 7] = [
+const TEXTS: [&str; 8] = [
     "README.md",
     "CHANGELOG.md",
     "COMPAT.md",
     "ARCHITECTURE.md",
+    "docs/libctdb.md",
     "docs/operations.md",
     "docs/wire.md",
     "LICENSES",
@@ -50,6 +52,7 @@ pub(crate) fn install(root: &Path, debug: bool) -> Result<()> {
         fs::create_dir_all(&place)?;
         put_program(&target.join(folder).join(name), &place.join(name))?;
     }
+    library::install(root, (profile, folder), &target)?;
     let documents = root.join(DOCUMENTS);
     for text in TEXTS
         .map(Path::new)

@@ -1,0 +1,7 @@
+//! The library as programs in C see it: built and installed as `cargo xtask install` does, compiled against,
+//! run against daemons.
+#![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
+
+mod headers;
+mod programs;
+mod support;
