@@ -9,12 +9,15 @@
 //!
 //! All of them log by [`logging`].
 //!
-//! The decisions are made in the crates `database` and `cluster`; here they are carried out.
+//! [`events`] starts the event daemon, `ctdb-eventd`, and talks to it.
+//!
+//! The decisions are made in the crates `database`, `cluster` and `service`; here they are carried out.
 #![forbid(unsafe_code)]
 
 pub mod arguments;
 pub mod clusterd;
 pub mod daemon;
+pub mod events;
 pub mod lock_helper;
 pub mod logging;
 pub mod shell;

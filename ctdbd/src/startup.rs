@@ -12,15 +12,18 @@ use anyhow::{Context, bail};
 use cluster::membership;
 use config::{Config, Location, LogLevel, NodeEntry, Paths, tunables_file};
 use failover::Failover;
+use service::Milestone;
 use sys::daemonize::{Detach, daemonize};
 use sys::pidfile::PidFile;
 use sys::syslog::{Method, Syslog};
 use tracing::{error, info, warn};
 use wire::Pnn;
+use wire::event::{Event, Outcome};
 use wire::tunables::Tunables;
 
 use crate::arguments::Options;
 use crate::daemon::{Daemon, Output, Settings};
+use crate::events;
 use crate::logging::{self, LogHandle, LogSettings};
 use crate::shell::addresses::{self, ThisMachine};
 use crate::shell::{self, Parts, node_entries};
@@ -100,12 +103,11 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     if setup.config.legacy.realtime_scheduling && !setup.paths.test_mode() {
         sys::realtime::set().context("cannot set real-time scheduling")?;
     }
-    let store = setup.open_store(me)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let code = tokio::task::LocalSet::new()
-        .block_on(&runtime, setup.serve(me, store, socket, listener, port))?;
+    let code =
+        tokio::task::LocalSet::new().block_on(&runtime, setup.serve(me, socket, listener, port))?;
     warn!("Shutdown sequence complete, exiting.");
     info!("CTDB daemon shutting down");
     Ok(code)
@@ -198,15 +200,19 @@ impl Setup {
     async fn serve(
         self,
         me: Pnn,
-        store: TdbStore,
         socket: UnixListener,
         listener: TcpListener,
         port: u16,
     ) -> anyhow::Result<i32> {
+        let log = &self.log;
+        log.collect_children(self.config.legacy.script_log_level)?;
+        // the event "init" looks at the databases before anybody opens them
+        let event_daemon = self.begin_events().await?;
+        let store = self.open_store(me)?;
         let start = Instant::now();
         let nodes = node_entries(&self.nodes, port);
         let mut outputs = Vec::new();
-        let settings = self.daemon_settings(me, nodes.clone())?;
+        let settings = self.daemon_settings(me, nodes.clone(), event_daemon.is_some())?;
         let mut daemon = Daemon::new(settings, Box::new(store), &mut outputs);
         attach_persistent(
             &mut daemon,
@@ -227,7 +233,7 @@ impl Setup {
             nodes,
             nodes_source: self.nodes_source,
             cluster: self.config.cluster,
-            script_log_level: self.config.legacy.script_log_level,
+            event_daemon,
             paths: self.paths,
             port,
             tunables: self.tunables,
@@ -237,10 +243,29 @@ impl Setup {
         .await
     }
 
+    /// Starts the event daemon, if there is one, and runs the event `init`.
+    async fn begin_events(&self) -> anyhow::Result<Option<(events::Program, events::Eventd)>> {
+        let program = events::Program::find(&self.paths, self.options.interactive, &self.log);
+        let Some(program) = program else {
+            return Ok(None);
+        };
+        let started = program.start().await;
+        let mut eventd = started.context("Failed to start event daemon")?;
+        info!("Set runstate to INIT (1)");
+        match eventd.run(Event::Init, self.tunables.script_timeout).await {
+            Outcome::Passed => {}
+            outcome => bail!("Failed to run init event (status {})", outcome.status()),
+        }
+        let script = self.paths.notification_script();
+        events::notify(script, Milestone::Init, &self.log);
+        Ok(Some((program, eventd)))
+    }
+
     fn daemon_settings(
         &self,
         me: Pnn,
         nodes: Vec<membership::NodeEntry>,
+        event_daemon: bool,
     ) -> anyhow::Result<Settings> {
         let micros = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -268,6 +293,7 @@ impl Setup {
                 .public_addresses(me)
                 .context("Unable to setup public IP addresses")?,
             system: Box::new(ThisMachine),
+            event_daemon,
             log_level: self.log.get().0,
             pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
             wall_clock_at_zero,

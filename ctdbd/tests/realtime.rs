@@ -12,6 +12,7 @@ for place in /etc/ctdb /var/lib/ctdb /run/ctdb /var/log/ctdb; do
 	mkdir -p $place
 	mount -t tmpfs none $place
 done
+mkdir -p /etc/ctdb/events/legacy
 mkdir /var/lib/ctdb/volatile /var/lib/ctdb/persistent /var/lib/ctdb/state
 echo 127.0.0.1 > /etc/ctdb/nodes
 printf '[legacy]\nrealtime scheduling = %s\n' "$WANTED" > /etc/ctdb/ctdb.conf

@@ -17,6 +17,15 @@ pub fn process_exists(pid: i32) -> bool {
     pid > 0 && matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
 }
 
+/// The children of a process that its main thread has started and that have not been waited for; none if it
+/// is not there, or if the kernel does not tell.
+#[must_use]
+pub fn children(pid: i32) -> Vec<i32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let numbers = list.split_ascii_whitespace();
+    numbers.filter_map(|number| number.parse().ok()).collect()
+}
+
 /// Sets the name that ps and top show, of which the kernel keeps 15 bytes.
 ///
 /// # Errors

@@ -12,6 +12,8 @@
 //! C writes a version of 0, since nothing sets it, and looks at none (event_protocol.c, 4.17.12), so
 //! we do the same.
 
+mod run;
+
 use std::borrow::Cow;
 use std::num::NonZeroI32;
 
@@ -22,6 +24,8 @@ use crate::coding::{
     Decode, DecodeError, Encode, Reader, put_length, wire_enum, wire_flags, wire_struct,
 };
 use crate::types::TimeVal;
+
+pub use run::{Event, LEGACY, Outcome};
 
 /// Size of the header, in bytes.
 pub const HEADER_SIZE: usize = 12;

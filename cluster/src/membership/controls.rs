@@ -1,13 +1,13 @@
 //! The controls of this half and their answers.
 //!
-//! Status and data are those of 4.17.12 (`ctdb_control.c` and what it calls). Where an event script
-//! runs upstream, it counts as passed.
+//! Status and data are those of 4.17.12 (`ctdb_control.c` and what it calls).
 
 use wire::coding::Encode;
 use wire::control::Request;
 use wire::types::{BanState, Capabilities, NodeFlagChange, NodeFlags, RunState, TimeVal, Uptime};
 use wire::{Pnn, Srvid};
 
+use super::events::Pending;
 use super::{Membership, Notification, Output, Outputs, Token, ban};
 use crate::Time;
 
@@ -80,7 +80,7 @@ impl Membership {
             Request::SetVnnMap(map) => self.set_vnn_map(ask, map, out),
             Request::SetRecmode(mode) => self.set_recovery_mode(ask, mode, out),
             Request::StartRecovery => self.start_recovery(now, ask, out),
-            Request::EndRecovery => self.end_recovery(now, ask, out),
+            Request::EndRecovery => self.end_recovery(ask, out),
             other => not_ours(ask, &other, out),
         }
     }
@@ -110,7 +110,7 @@ impl Membership {
                 self.note_lock_latency("recd reclock", latency);
             }
             Request::ReloadNodesFile => return self.reload_nodes(ask, out),
-            Request::Ipreallocated => self.tell_clients(Srvid::IPREALLOCATED, out),
+            Request::Ipreallocated => return self.run_event(Pending::Ipreallocated(ask), out),
             Request::StartIpreallocate if self.run_state >= RunState::Running => {
                 self.tell_clients(Srvid::START_IPREALLOCATE, out);
             }
@@ -202,7 +202,7 @@ impl Membership {
     }
 
     /// Tells clients that registered for it; only daemons after 4.17 do.
-    fn tell_clients(&self, srvid: Srvid, out: &mut Outputs) {
+    pub(super) fn tell_clients(&self, srvid: Srvid, out: &mut Outputs) {
         out.push(Output::Message {
             destination: self.me,
             srvid,

@@ -1,56 +1,35 @@
-//! Whether this node is well, as long as no event scripts say so.
+//! Whether this node is well, as the service manager says.
 //!
-//! Upstream runs the event `monitor` and clears UNHEALTHY when it passes, 12 seconds or so after
-//! the first recovery. Here a node is well once it runs and its databases can be used. It tells
-//! the others as upstream's monitor does (`ctdb_monitor.c`, 4.17.12): the own manager pushes the
-//! flags to all nodes, the leader is asked to place the addresses anew.
-
-use core::time::Duration;
+//! The node tells the others as upstream's monitor does (`ctdb_monitor.c`, 4.17.12): the own manager
+//! pushes the flags to all nodes, the leader is asked to place the addresses anew.
 
 use wire::coding::Encode;
 use wire::control::Request;
 use wire::types::{NodeFlagChange, NodeFlags, SrvidMessage};
 use wire::{Pnn, Srvid};
 
-use super::{Membership, Output, Outputs};
-use crate::Time;
-
-/// From RUNNING to the first look, and between looks. Other nodes that are still in their first
-/// recovery take the news of a healthy node as a reason for one more recovery, so the ends of
-/// one recovery on all nodes should come before.
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// When to look.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    due: Option<Time>,
-}
-
-impl Health {
-    pub(super) fn due(&self) -> Option<Time> {
-        self.due
-    }
-}
+use super::{Membership, Output, Outputs, run_state};
 
 impl Membership {
-    /// The daemon is RUNNING.
-    pub(super) fn started_up(&mut self, now: Time, out: &mut Outputs) {
-        self.health.due = Some(now + PAUSE);
-        out.push(Output::Control {
-            token: None,
-            destination: Pnn::BROADCAST_CONNECTED,
-            request: Request::Startup,
-        });
+    /// The event `startup` has passed.
+    pub(super) fn started_up(&mut self, out: &mut Outputs) {
+        if self.advance(run_state::Event::StartupDone, out) {
+            out.push(Output::Control {
+                token: None,
+                destination: Pnn::BROADCAST_CONNECTED,
+                request: Request::Startup,
+            });
+        }
     }
 
-    pub(super) fn check_health(&mut self, now: Time, out: &mut Outputs) {
-        if self.recovery_mode.is_active() || self.own_flags().is_inactive() {
-            self.health.due = Some(now + PAUSE);
-            return;
-        }
-        self.health.due = None;
+    /// The event `monitor` has changed its mind.
+    pub(super) fn on_health(&mut self, healthy: bool, out: &mut Outputs) {
         let old_flags = self.own_flags();
-        self.clear_own(NodeFlags::UNHEALTHY, out);
+        if healthy {
+            self.clear_own(NodeFlags::UNHEALTHY, out);
+        } else {
+            self.set_own(NodeFlags::UNHEALTHY, out);
+        }
         self.tell_health(old_flags, out);
     }
 
@@ -59,7 +38,12 @@ impl Membership {
         if new_flags == old_flags {
             return;
         }
-        tracing::info!("Node became HEALTHY. Ask recovery master to reallocate IPs");
+        let health = if new_flags.contains(NodeFlags::UNHEALTHY) {
+            "UNHEALTHY"
+        } else {
+            "HEALTHY"
+        };
+        tracing::warn!("Node became {health}. Ask recovery master to reallocate IPs");
         out.push(Output::Message {
             destination: self.me,
             srvid: Srvid::PUSH_NODE_FLAGS,

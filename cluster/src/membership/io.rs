@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use wire::control::Request;
+use wire::event::{Event, Outcome};
 use wire::tunables::Tunables;
 use wire::types::{NodeFlags, RunState, SockAddr, VnnMap};
 use wire::{Pnn, Srvid};
@@ -16,7 +17,7 @@ use wire::{Pnn, Srvid};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Token(pub u64);
 
-/// Names a control or a lock check that this half asked for. Never used twice.
+/// Names a control, a lock check or an event that this half asked for. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OwnToken(pub u64);
 
@@ -131,8 +132,27 @@ pub enum Input {
     Nodes(Option<Vec<NodeEntry>>),
     /// Tunables were set.
     Tunables(Tunables),
-    /// The daemon was asked to end (signal, or a client's SHUTDOWN).
-    ShutdownAsked,
+    /// The end of an [`Output::RunEvent`].
+    EventDone {
+        /// Of the event.
+        token: OwnToken,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The event `startup` has passed.
+    StartedUp,
+    /// The event `monitor` says that the node is well, or not.
+    Health {
+        /// Which.
+        healthy: bool,
+    },
+    /// The daemon was asked to end, by a signal for instance.
+    ShutdownAsked {
+        /// Its exit status.
+        exit_code: i32,
+        /// For the log.
+        reason: String,
+    },
     /// The time of `poll_timeout()` has come.
     Timer,
 }
@@ -190,6 +210,20 @@ pub enum Output {
     Nodes(Vec<NodeEntry>),
     /// Tell the other subsystems.
     Notify(Notification),
+    /// Run an event, and report by one [`Input::EventDone`].
+    RunEvent {
+        /// For the report.
+        token: OwnToken,
+        /// Which; none with arguments.
+        event: Event,
+    },
+    /// Start the manager's process: the node is ready to be recovered.
+    StartManager,
+    /// The daemon is about to end: end the manager's process for good.
+    StopManager {
+        /// For the log.
+        reason: String,
+    },
     /// The manager does not answer: end its process and start another.
     RestartManager {
         /// For the log.

@@ -9,14 +9,16 @@
 //!                  ^                                               |
 //!                  |                                               v
 //!              database: RecoveryNeeded, generations, frozen     Notify, CheckClusterLock, ...
+//!              service manager: EventDone, StartedUp, Health     RunEvent
 //! ```
 //!
 //! The deciding side is [`crate::manager`], of whichever node leads. This half decides nothing but
-//! what concerns itself: who is connected, whether it is well, and whether a command is one that
-//! a node in its state may follow.
+//! what concerns itself: who is connected, and whether a command is one that a node in its state may
+//! follow.
 
 mod ban;
 mod controls;
+mod events;
 mod health;
 mod io;
 mod keepalive;
@@ -40,6 +42,7 @@ use wire::types::{
 use wire::{Generation, Pnn, Srvid};
 
 use self::controls::Ask;
+use self::events::Pending;
 use self::nodes::Nodes;
 use crate::Time;
 
@@ -72,21 +75,20 @@ pub struct Membership {
     recovery_mode: recovery_mode::RecoveryMode,
     run_state: RunState,
     ban: ban::Ban,
-    health: health::Health,
     manager_watch: keepalive::ManagerWatch,
     next_keepalive: Time,
     databases_differ: bool,
     all_frozen: bool,
     lock_questions: BTreeMap<OwnToken, Ask>,
     reloads: Vec<Ask>,
+    events: BTreeMap<OwnToken, Pending>,
     tokens: u64,
     statistics: Statistics,
 }
 
 impl Membership {
     /// Starts, when the databases are attached and frozen and the transport may connect: in
-    /// recovery, all other nodes disconnected. The event `setup` counts as passed, so the run
-    /// state is FIRST_RECOVERY at once.
+    /// recovery, all other nodes disconnected, with the event `setup`.
     pub fn new(settings: Settings, now: Time, out: &mut Outputs) -> Self {
         let nodes = Nodes::new(settings.me, &settings.nodes);
         let mut this = Self {
@@ -104,13 +106,13 @@ impl Membership {
             recovery_mode: recovery_mode::RecoveryMode::new(),
             run_state: RunState::Init,
             ban: ban::Ban::default(),
-            health: health::Health::default(),
             manager_watch: keepalive::ManagerWatch::default(),
             next_keepalive: now + keepalive::interval(&settings.tunables),
             databases_differ: false,
             all_frozen: true,
             lock_questions: BTreeMap::new(),
             reloads: Vec::new(),
+            events: BTreeMap::new(),
             tokens: 0,
             statistics: Statistics::default(),
             cluster_lock: settings.cluster_lock,
@@ -123,8 +125,8 @@ impl Membership {
             this.set_own(NodeFlags::STOPPED, out);
         }
         this.manager_watch.pinged(now, &this.tunables);
-        this.advance(now, run_state::Event::Initialised, out);
-        this.advance(now, run_state::Event::SetupDone, out);
+        this.advance(run_state::Event::Initialised, out);
+        this.run_event(Pending::Setup, out);
         this
     }
 
@@ -176,7 +178,10 @@ impl Membership {
             Input::AllFrozen(frozen) => self.all_frozen = frozen,
             Input::Nodes(entries) => self.on_nodes(entries, out),
             Input::Tunables(tunables) => self.tunables = tunables,
-            Input::ShutdownAsked => self.shut_down(0, "asked to shut down".into(), out),
+            Input::EventDone { token, outcome } => self.event_done(now, token, outcome, out),
+            Input::StartedUp => self.started_up(out),
+            Input::Health { healthy } => self.on_health(healthy, out),
+            Input::ShutdownAsked { exit_code, reason } => self.shut_down(exit_code, reason, out),
             Input::Timer => {}
         }
         self.on_time(now, out);
@@ -188,15 +193,11 @@ impl Membership {
         if self.run_state == RunState::Shutdown {
             return None;
         }
-        [
-            self.ban.until(),
-            self.health.due(),
-            self.manager_watch.due(),
-        ]
-        .into_iter()
-        .flatten()
-        .chain([self.next_keepalive])
-        .min()
+        [self.ban.until(), self.manager_watch.due()]
+            .into_iter()
+            .flatten()
+            .chain([self.next_keepalive])
+            .min()
     }
 }
 
@@ -281,9 +282,6 @@ impl Membership {
         if self.ban.until().is_some_and(|until| now >= until) {
             self.on_ban_expired(now, out);
         }
-        if self.health.due().is_some_and(|due| now >= due) {
-            self.check_health(now, out);
-        }
     }
 
     fn on_missed_ping(&mut self, now: Time, out: &mut Outputs) {
@@ -343,16 +341,14 @@ impl Membership {
         }
     }
 
-    /// Moves the run state on. The event `startup` counts as passed, so STARTUP is over at once.
-    fn advance(&mut self, now: Time, event: run_state::Event, out: &mut Outputs) {
-        let Some(next) = run_state::step(self.run_state, event) else {
-            return;
-        };
-        self.enter(next, out);
-        match next {
-            RunState::Startup => self.advance(now, run_state::Event::StartupDone, out),
-            RunState::Running => self.started_up(now, out),
-            _ => {}
+    /// Moves the run state on; whether that was a step.
+    fn advance(&mut self, event: run_state::Event, out: &mut Outputs) -> bool {
+        match run_state::step(self.run_state, event) {
+            Some(next) => {
+                self.enter(next, out);
+                true
+            }
+            None => false,
         }
     }
 
@@ -362,11 +358,15 @@ impl Membership {
         out.notify(Notification::RunState(next));
     }
 
+    /// Begins the end: the manager first, so that another node can lead; then the event `shutdown`.
     fn shut_down(&mut self, exit_code: i32, reason: String, out: &mut Outputs) {
-        if let Some(next) = run_state::step(self.run_state, run_state::Event::Shutdown) {
-            self.enter(next, out);
-            out.push(Output::Shutdown { exit_code, reason });
+        if !self.advance(run_state::Event::Shutdown, out) {
+            return tracing::info!("Already shutting down so will not proceed.");
         }
+        out.push(Output::StopManager {
+            reason: reason.clone(),
+        });
+        self.run_event(Pending::Shutdown { exit_code, reason }, out);
     }
 
     fn set_own(&mut self, flags: NodeFlags, out: &mut Outputs) {

@@ -3,12 +3,13 @@
 //! ```text
 //!   leader                                 this node
 //!   SET_RECMODE ACTIVE                     recovery mode ACTIVE
-//!   START_RECOVERY                         compares the cluster lock with the leader's
+//!   START_RECOVERY                         compares the cluster lock with the leader's; event
+//!                                          startrecovery
 //!   SETVNNMAP (new generation)             only from the leader that said START_RECOVERY
 //!   (databases, one by one)                the database's matter
 //!   SET_RECMODE NORMAL                     only from the leader that set the vnnmap, only with all
 //!                                          databases in its generation; tries the cluster lock
-//!   END_RECOVERY                           pending commits end
+//!   END_RECOVERY                           pending commits end; event recovered
 //! ```
 //!
 //! Two leaders may command at once, for a while. START_RECOVERY says which recovery counts: what
@@ -20,8 +21,9 @@ use wire::control::Request;
 use wire::types::{self, NodeFlags, VnnMap};
 
 use super::controls::Ask;
+use super::events::Pending;
 use super::recovery_mode::{Effect, Event};
-use super::{LockOutcome, Membership, Notification, Output, Outputs, OwnToken, run_state};
+use super::{LockOutcome, Membership, Notification, Output, Outputs, OwnToken};
 use crate::Time;
 
 /// Error text of SET_RECMODE NORMAL when the cluster lock was free (`ctdb_recover.c`, 4.17.12).
@@ -237,7 +239,7 @@ impl Membership {
             .flags(ask.source)
             .contains(NodeFlags::DISCONNECTED);
         if lost || ask.source == self.me {
-            return ask.succeed(out);
+            return self.run_event(Pending::StartRecovery(ask), out);
         }
         let token = self.own_token();
         self.lock_questions.insert(token, ask);
@@ -259,7 +261,7 @@ impl Membership {
             .next()
             .filter(|_| !data.is_empty());
         if theirs == self.cluster_lock.as_deref().map(str::as_bytes) {
-            return ask.succeed(out);
+            return self.run_event(Pending::StartRecovery(ask), out);
         }
         ask.fail(out);
         let theirs = theirs.map_or("NULL".into(), String::from_utf8_lossy);
@@ -271,8 +273,8 @@ impl Membership {
         self.shut_down(1, reason, out);
     }
 
-    /// END_RECOVERY.
-    pub(super) fn end_recovery(&mut self, now: Time, ask: Ask, out: &mut Outputs) {
+    /// END_RECOVERY. Commits that waited for it do not wait for the scripts.
+    pub(super) fn end_recovery(&mut self, ask: Ask, out: &mut Outputs) {
         // 4.17.12 refuses to run the event `recovered` within a recovery. Commits go on waiting.
         if self.recovery_mode.is_active() {
             tracing::error!("Refusing to run event 'recovered' while in recovery");
@@ -281,10 +283,7 @@ impl Membership {
         tracing::info!("Recovery has finished");
         self.course.begun_by = None;
         self.course.mapped_by = None;
-        self.course.last_finished = Some(now);
-        self.statistics.recoveries = self.statistics.recoveries.saturating_add(1);
         out.notify(Notification::RecoveryEnded);
-        ask.succeed(out);
-        self.advance(now, run_state::Event::RecoveryEnded, out);
+        self.run_event(Pending::Recovered(ask), out);
     }
 }

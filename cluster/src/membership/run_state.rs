@@ -10,7 +10,7 @@
 //!                                    Shutdown <----------------+----- Shutdown ---+
 //! ```
 //!
-//! SetupDone and StartupDone stand for the event scripts `setup` and `startup`.
+//! SetupDone and StartupDone stand for the events `setup` and `startup`.
 
 use wire::types::RunState;
 

@@ -1,6 +1,7 @@
 //! The node's side as a whole, in virtual time: one node of three, commanded by hand.
 
 mod commands;
+mod events;
 mod links;
 mod random;
 mod recovery;
@@ -8,6 +9,7 @@ mod recovery;
 use core::time::Duration;
 
 use wire::control::Request;
+use wire::event::{Event, Outcome};
 use wire::tunables::Tunables;
 use wire::types::{NodeFlags, RecoveryMode, RunState, SockAddr, VnnMap};
 use wire::{Generation, Pnn};
@@ -49,10 +51,20 @@ struct Bench {
     now: Time,
     out: Outputs,
     tokens: u64,
+    /// Events pass at once unless they are held, and are not seen then.
+    hold_events: bool,
 }
 
 impl Bench {
     fn new(settings: Settings) -> Self {
+        let mut bench = Self::in_setup(settings);
+        bench.hold_events = false;
+        bench.pass_events();
+        bench
+    }
+
+    /// The event `setup` runs, and no event passes by itself.
+    fn in_setup(settings: Settings) -> Self {
         let mut out = Outputs::new();
         let node = Membership::new(settings, Time::ZERO, &mut out);
         Self {
@@ -60,6 +72,7 @@ impl Bench {
             now: Time::ZERO,
             out,
             tokens: 0,
+            hold_events: true,
         }
     }
 
@@ -85,6 +98,24 @@ impl Bench {
     }
 
     fn input(&mut self, input: Input) {
+        self.node.handle(self.now, input, &mut self.out);
+        if !self.hold_events {
+            self.pass_events();
+        }
+    }
+
+    fn pass_events(&mut self) {
+        let outputs: Vec<Output> = self.out.drain().collect();
+        for output in outputs {
+            match output {
+                Output::RunEvent { token, .. } => self.event_ended(token, Outcome::Passed),
+                other => self.out.push(other),
+            }
+        }
+    }
+
+    fn event_ended(&mut self, token: OwnToken, outcome: Outcome) {
+        let input = Input::EventDone { token, outcome };
         self.node.handle(self.now, input, &mut self.out);
     }
 
@@ -168,7 +199,9 @@ impl Bench {
     fn running() -> Self {
         let mut bench = Self::plain();
         bench.recover(OTHER, 7);
-        bench.wait(Duration::from_secs(1));
+        bench.input(Input::StartedUp);
+        bench.input(Input::Health { healthy: true });
+        bench.take();
         assert_eq!(bench.node.run_state(), RunState::Running);
         bench
     }
@@ -217,6 +250,17 @@ fn notifications(outputs: &[Output]) -> Vec<&Notification> {
         }
     }
     notifications
+}
+
+/// The one event that runs.
+fn event(outputs: &[Output]) -> Option<(OwnToken, Event)> {
+    let mut events = outputs.iter().filter_map(|output| match output {
+        Output::RunEvent { token, event } => Some((*token, *event)),
+        _ => None,
+    });
+    let first = events.next();
+    assert_eq!(events.next(), None, "one at a time");
+    first
 }
 
 fn shutdown(outputs: &[Output]) -> Option<i32> {

@@ -8,6 +8,7 @@ mod daemon;
 mod deaf;
 mod descriptors;
 mod disk;
+mod events;
 mod locks;
 mod manager;
 mod open_files;
@@ -24,9 +25,11 @@ use scene::Scene;
 
 /// ctdb.tunables of these tests: what a daemon waits for, it waits for briefly.
 pub const TUNABLES: &str = "RecdPingTimeout=2\nRecdFailCount=1\nControlTimeout=5\n\
-                            RecoverTimeout=10\nKeepaliveLimit=3\nRecoveryBanPeriod=4\n";
+                            RecoverTimeout=10\nKeepaliveLimit=3\nRecoveryBanPeriod=4\n\
+                            EventScriptTimeout=3\nMonitorTimeoutCount=2\n";
 /// ctdb.conf of these tests.
-pub const CONF: &str = "[database]\n\tlock debug script = /etc/ctdb/debug-locks-of-test\n";
+pub const CONF: &str = "[database]\n\tlock debug script = /etc/ctdb/debug-locks-of-test\n\
+                        [event]\n\tdebug script = debug-hung-of-test\n";
 
 /// A group of deaths, in the order in which they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,6 +38,8 @@ pub enum Group {
     Manager,
     /// ctdbd: stopped and continued.
     Daemon,
+    /// Event scripts that fail or hang; ctdb-eventd: killed, stopped, not to be started.
+    Events,
     /// Clients that hold a chain lock: stopped, killed.
     Locks,
     /// No descriptors left.
@@ -54,6 +59,7 @@ impl Group {
         match self {
             Self::Manager => manager::run(scene, report),
             Self::Daemon => daemon::run(scene, report),
+            Self::Events => events::run(scene, report),
             Self::Locks => locks::run(scene, report),
             Self::Descriptors => descriptors::run(scene, report),
             Self::Processes => processes::run(scene, report),

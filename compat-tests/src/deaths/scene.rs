@@ -18,6 +18,8 @@ pub(super) const PERSISTENT: &str = "deaths_p.tdb";
 pub(super) const OTHER: &str = "deaths_o.tdb";
 /// Says that it was called, and with what.
 const DEBUG_LOCKS: &str = "#!/bin/sh\necho \"$@\" >> /run/debug-locks\n";
+/// The same, for scripts.
+const DEBUG_HUNG: &str = "#!/bin/sh\necho \"$@\" >> /run/debug-hung\n";
 
 /// A cluster that is up, with databases.
 pub(super) struct Scene<'a> {
@@ -29,9 +31,11 @@ pub(super) struct Scene<'a> {
 impl<'a> Scene<'a> {
     pub(super) fn set(cluster: &'a Cluster, quick: bool) -> Result<Self> {
         for node in &cluster.nodes {
-            let script = node.path("/etc/ctdb/debug-locks-of-test");
-            fs::write(&script, DEBUG_LOCKS)?;
-            fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+            for (name, text) in [("locks", DEBUG_LOCKS), ("hung", DEBUG_HUNG)] {
+                let script = node.path(&format!("/etc/ctdb/debug-{name}-of-test"));
+                fs::write(&script, text)?;
+                fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+            }
         }
         cluster.start_ctdbd()?;
         let scene = Self { cluster, quick };

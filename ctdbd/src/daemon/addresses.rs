@@ -2,13 +2,15 @@
 
 use core::time::Duration;
 
-use failover::{Input, Output as Wanted};
+use failover::{AddressEvent, Input, Output as Wanted};
 use wire::control::Request;
+use wire::event::Event;
 use wire::types::BanState;
 use wire::{ClientId, Pnn};
 
 use super::asking::Asker;
 use super::controls::Question;
+use super::events::WhoseEvent;
 use super::io::Output;
 use super::{Daemon, Local};
 
@@ -33,10 +35,18 @@ impl Daemon {
             } => {
                 self.part_answered(token.0, status, &data, error.as_deref().unwrap_or(""), out);
             }
-            Wanted::RunEvent { id, .. } => {
-                let outcome = failover::Outcome::Failed(-1);
-                self.local
-                    .push_back(Local::ToFailover(Input::EventDone { id, outcome }));
+            Wanted::RunEvent {
+                id,
+                event,
+                arguments,
+            } => {
+                let event = match event {
+                    AddressEvent::TakeIp => Event::TakeIp,
+                    AddressEvent::ReleaseIp => Event::ReleaseIp,
+                    AddressEvent::UpdateIp => Event::UpdateIp,
+                };
+                let whose = WhoseEvent::Failover(id);
+                self.run_event(whose, event, arguments.join(" "), out);
             }
             Wanted::Control {
                 destination,

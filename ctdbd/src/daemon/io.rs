@@ -6,9 +6,11 @@ use cluster::membership::{LockOutcome, NodeEntry, OwnToken};
 use database::io::{Job, WorkEvent, WorkId};
 use database::store::Opened;
 use failover::Configured;
+use service::{Eventd, Milestone};
+use wire::event::Request as EventRequest;
 use wire::tunables::Tunables;
 use wire::types::Connection;
-use wire::{ClientId, DbId, Pnn};
+use wire::{ClientId, DbId, Pnn, ReqId};
 
 /// For whom the nodes file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +76,15 @@ pub enum Input {
     },
     /// The end of an [`Output::ReadAddresses`]; the text says why there are none.
     AddressesRead(Result<Vec<Configured>, String>),
-    /// SIGTERM.
-    ShutdownAsked,
+    /// News of the event daemon.
+    Eventd(Eventd),
+    /// SIGTERM, or in test mode the end of the standard input.
+    ShutdownAsked {
+        /// The exit status.
+        exit_code: i32,
+        /// For the log.
+        reason: String,
+    },
     /// [`super::Daemon::poll_timeout`] has passed.
     Timer,
 }
@@ -151,11 +160,32 @@ pub enum Output {
     Tickle(Vec<Connection>),
     /// Change the log level.
     LogLevel(i32),
-    /// Start the cluster manager's process, or end it and start another.
+    /// Start the cluster manager's process, and start it again whenever it ends.
+    StartManager,
+    /// End the cluster manager's process; another one is started.
     RestartManager {
         /// For the log.
         reason: String,
     },
+    /// The daemon is about to end: end the cluster manager's process for good.
+    StopManager {
+        /// For the log.
+        reason: String,
+    },
+    /// Ask the event daemon; dropped if there is no connection, of whose end the daemon hears.
+    AskEventd {
+        /// For the answer.
+        reqid: ReqId,
+        /// What.
+        request: EventRequest,
+    },
+    /// Kill the event daemon and the scripts that it runs; another one is started.
+    RestartEventd {
+        /// For the log.
+        reason: String,
+    },
+    /// Run the notification script.
+    Milestone(Milestone),
     /// End the daemon, in order.
     Shutdown {
         /// The exit status.

@@ -126,6 +126,8 @@ impl Daemon {
             failover::Input::Tunables(Box::new(self.tunables.clone())),
             out,
         );
+        let limits = service::Limits::from(&self.tunables);
+        self.tell_service(service::Input::Limits(limits), out);
     }
 
     /// Controls of a local client about itself, or about another one.

@@ -10,7 +10,8 @@
 //!                                            ├─ REQ_MESSAGE ─▶ registered SRVIDs (router.rs) │
 //!                                            ├─ REQ_TUNNEL ─▶ registered tunnels (router.rs) │
 //!                                            ├─ addresses ─▶ failover::Failover ─────────────┤
-//!                                            └─ keepalives ─▶ cluster::membership ───────────┘
+//!                                            ├─ keepalives ─▶ cluster::membership            │
+//!   event daemon ───┘                        └─ its answers ─▶ service::Service (events.rs) ─┘
 //! ```
 //!
 //! Whatever a part wants to tell this node itself goes through one queue (`Local`), and so keeps its order with
@@ -20,6 +21,7 @@ mod addresses;
 mod asking;
 mod clients;
 mod controls;
+mod events;
 mod io;
 mod local_controls;
 mod parts;
@@ -32,6 +34,7 @@ use cluster::membership::{self, Membership};
 use database::Engine;
 use database::store::Store;
 use failover::Failover;
+use service::{EventId, Service};
 use tracing::{error, info, warn};
 use wire::packet::{Body, Header, Packet};
 use wire::tunables::Tunables;
@@ -42,6 +45,7 @@ pub use io::{Input, Output, ReadFor};
 
 use asking::{Asker, Asking};
 use clients::Clients;
+use events::WhoseEvent;
 use router::Router;
 use statistics::History;
 
@@ -53,6 +57,8 @@ pub struct Settings {
     pub failover: Failover,
     /// The interfaces of this machine.
     pub system: Box<dyn failover::System>,
+    /// Whether there is an event daemon; without one every event passes.
+    pub event_daemon: bool,
     /// The log level at the start, as GET_DEBUG tells it.
     pub log_level: i32,
     /// This process, as GET_PID tells it.
@@ -92,12 +98,18 @@ pub struct Daemon {
     membership: Membership,
     failover: Failover,
     system: Box<dyn failover::System>,
+    service: Service,
     store: Box<dyn Store>,
     statistics: Statistics,
     history: History,
     /// Controls that a part has been asked, by the token that it answers to.
     questions: BTreeMap<u64, Asker>,
     last_token: u64,
+    /// Events that have not ended.
+    events: BTreeMap<EventId, WhoseEvent>,
+    last_event: u64,
+    /// What the service manager last heard of the node.
+    told_service: service::View,
     /// Whether all databases were frozen when the membership last heard of it.
     all_frozen: bool,
     local: VecDeque<Local>,
@@ -116,6 +128,10 @@ impl Daemon {
             me,
             tunables: tunables.clone(),
         });
+        let service = Service::new(service::Settings {
+            present: settings.event_daemon,
+            limits: service::Limits::from(&tunables),
+        });
         let mut daemon = Self {
             me,
             pid: settings.pid,
@@ -131,11 +147,15 @@ impl Daemon {
             membership,
             failover: settings.failover,
             system: settings.system,
+            service,
             store,
             statistics: Statistics::default(),
             history: History::default(),
             questions: BTreeMap::new(),
             last_token: 0,
+            events: BTreeMap::new(),
+            last_event: 0,
+            told_service: service::View::default(),
             all_frozen: true,
             local: VecDeque::new(),
             member_out,
@@ -202,7 +222,11 @@ impl Daemon {
             Input::AddressesRead(read) => {
                 self.tell_failover(failover::Input::AddressesRead(read), out);
             }
-            Input::ShutdownAsked => self.tell_membership(membership::Input::ShutdownAsked, out),
+            Input::Eventd(news) => self.tell_service(service::Input::Eventd(news), out),
+            Input::ShutdownAsked { exit_code, reason } => {
+                let input = membership::Input::ShutdownAsked { exit_code, reason };
+                self.tell_membership(input, out);
+            }
             Input::Timer => self.timers(out),
         }
         self.settle(out);
@@ -210,18 +234,26 @@ impl Daemon {
 
     /// Works through what this node told itself, until it is quiet.
     fn settle(&mut self, out: &mut Vec<Output>) {
-        self.drain_membership(out);
-        while let Some(local) = self.local.pop_front() {
-            match local {
-                Local::Packet(packet) => self.tell_engine(database::io::Input::Packet(packet), out),
-                Local::Control(question) => self.question(question, out),
-                Local::ToEngine(input) => self.tell_engine(input, out),
-                Local::ToMembership(input) => self.tell_membership(input, out),
-                Local::ToFailover(input) => self.tell_failover(input, out),
-            }
+        loop {
             self.drain_membership(out);
+            while let Some(local) = self.local.pop_front() {
+                match local {
+                    Local::Packet(packet) => {
+                        self.tell_engine(database::io::Input::Packet(packet), out)
+                    }
+                    Local::Control(question) => self.question(question, out),
+                    Local::ToEngine(input) => self.tell_engine(input, out),
+                    Local::ToMembership(input) => self.tell_membership(input, out),
+                    Local::ToFailover(input) => self.tell_failover(input, out),
+                }
+                self.drain_membership(out);
+            }
+            self.tell_if_all_frozen(out);
+            self.tell_service_of_node(out);
+            if self.local.is_empty() {
+                return;
+            }
         }
-        self.tell_if_all_frozen(out);
     }
 
     /// When [`Input::Timer`] is due, if nothing comes before.
@@ -231,6 +263,7 @@ impl Daemon {
             self.engine.poll_timeout(),
             self.membership.poll_timeout(),
             self.failover.poll_timeout(),
+            self.service.poll_timeout(),
             self.asking.first_deadline(),
             self.history.due(&self.tunables),
         ];
@@ -254,6 +287,9 @@ impl Daemon {
             .is_some_and(|at| at <= self.now)
         {
             self.tell_failover(failover::Input::Timer, out);
+        }
+        if self.service.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.tell_service(service::Input::Timer, out);
         }
         self.fail_late_questions(out);
         self.keep_history();

@@ -12,6 +12,7 @@ use wire::types::{NodeAndFlags, NodeFlags, NodeMap, RecoveryMode, RunState};
 use wire::{ClientId, ReqId};
 
 use super::asking::Asker;
+use super::events::WhoseEvent;
 use super::io::{Output, ReadFor};
 use super::{Daemon, Local};
 
@@ -165,7 +166,12 @@ impl Daemon {
                 out.push(Output::Nodes(nodes));
             }
             M::Notify(notification) => self.notify(notification, out),
+            M::RunEvent { token, event } => {
+                self.run_event(WhoseEvent::Membership(token), event, String::new(), out);
+            }
+            M::StartManager => out.push(Output::StartManager),
             M::RestartManager { reason } => out.push(Output::RestartManager { reason }),
+            M::StopManager { reason } => out.push(Output::StopManager { reason }),
             M::Shutdown { exit_code, reason } => out.push(Output::Shutdown { exit_code, reason }),
         }
     }

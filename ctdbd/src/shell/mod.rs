@@ -5,6 +5,7 @@
 //!   transport/    TCP to and from each node, a task each ───┤ Input     ┌────────┐ Output
 //!   workers/      lock, commit and traverse processes ──────┼─────────▶ │ Daemon │ ───────▶ carried out at once:
 //!   manager.rs    ctdb-clusterd, started again if it ends ──┤           └────────┘          queues, flushed after
+//!   crate::events ctdb-eventd, started again if it ends ────┤
 //!   timers, signals, cluster-lock checks (this file) ───────┘                               each turn (link.rs)
 //! ```
 
@@ -41,6 +42,7 @@ use wire::{ClientId, Pnn, Time};
 
 use crate::clusterd;
 use crate::daemon::{Daemon, Input, Output};
+use crate::events::{self, Keeper};
 use crate::lock_helper::{LockHelper, Outcome};
 use crate::logging::LogHandle;
 use crate::transport::Transport;
@@ -82,8 +84,8 @@ pub struct Parts {
     pub tunables: Tunables,
     /// Shown a lock that is long in coming (`lock debug script`).
     pub lock_debug_script: Option<PathBuf>,
-    /// At which level what children write is logged (`script log level`).
-    pub script_log_level: LogLevel,
+    /// The event daemon, if there is one, with the event `init` behind it.
+    pub event_daemon: Option<(events::Program, events::Eventd)>,
     /// The log.
     pub log: LogHandle,
 }
@@ -101,6 +103,7 @@ pub(crate) struct Shell {
     later: VecDeque<Input>,
     pool: Pool,
     manager: Manager,
+    pub(crate) events: Keeper,
     nodes_source: NodesSource,
     reading: Reading,
     cluster_lock: Option<ClusterLock>,
@@ -130,7 +133,6 @@ pub(crate) type Handle = Rc<RefCell<Shell>>;
 /// # Errors
 /// If a socket or a signal handler cannot be set up.
 pub async fn run(parts: Parts) -> anyhow::Result<i32> {
-    parts.log.collect_children(parts.script_log_level)?;
     let (events_in, events) = unbounded_channel();
     let worker = Program {
         path: parts.paths.helper("ctdb-database-worker"),
@@ -168,6 +170,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             later: VecDeque::new(),
             pool,
             manager: Manager::new(clusterd, args, parts.log.clone()),
+            events: Keeper::default(),
             nodes_source: parts.nodes_source,
             reading: Reading::default(),
             cluster_lock: parts.cluster.lock().cloned(),
@@ -182,10 +185,12 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
         })
     });
     handle.borrow_mut().carry_out(parts.outputs);
+    if let Some((program, eventd)) = parts.event_daemon {
+        Keeper::start(&handle, program, eventd);
+    }
     tokio::task::spawn_local(clients::accept(handle.clone(), socket));
     tokio::task::spawn_local(crate::transport::accept(handle.clone(), listener));
     handle.borrow_mut().connect_nodes(&parts.nodes);
-    manager::start(&handle);
     orphans::start();
     if test_mode {
         tokio::task::spawn_local(end_with_test(handle.clone()));
@@ -216,8 +221,8 @@ async fn main_loop(
             () = moved.notified() => {}
             () = alarm.wait(deadline) => handle.borrow_mut().input(Input::Timer),
             Some((job, event)) = events.recv() => handle.borrow_mut().worker_event(job, event),
-            _ = terminate.recv() => handle.borrow_mut().input(Input::ShutdownAsked),
-            _ = interrupt.recv() => handle.borrow_mut().input(Input::ShutdownAsked),
+            _ = terminate.recv() => handle.borrow_mut().end(0, "asked to shut down"),
+            _ = interrupt.recv() => handle.borrow_mut().end(0, "asked to shut down"),
             _ = hangup.recv() => handle.borrow().reopen_logs(),
         }
     }
@@ -227,7 +232,7 @@ async fn main_loop(
 async fn end_with_test(handle: Handle) {
     crate::stdin::ended(&[SFlag::S_IFIFO]).await;
     let code = nix::errno::Errno::EPIPE as i32;
-    handle.borrow_mut().shut_down(code, "stdin closed, exiting");
+    handle.borrow_mut().end(code, "stdin closed, exiting");
 }
 
 impl Shell {
@@ -318,7 +323,17 @@ impl Shell {
                     tokio::task::spawn_local(addresses::tickle(connections));
                 }
                 Output::LogLevel(level) => self.log.set(LogLevel(level)),
+                Output::StartManager => self.start_manager(),
                 Output::RestartManager { reason } => self.manager.restart(&reason),
+                Output::StopManager { reason } => {
+                    warn!(reason, "Shutdown sequence commencing.");
+                    self.manager.stop();
+                }
+                Output::AskEventd { reqid, request } => self.events.ask(reqid, request),
+                Output::RestartEventd { reason } => self.events.restart(&reason),
+                Output::Milestone(milestone) => {
+                    events::notify(self.paths.notification_script(), milestone, &self.log);
+                }
                 Output::Shutdown { exit_code, reason } => self.shut_down(exit_code, &reason),
             }
         }
@@ -381,11 +396,24 @@ impl Shell {
             Err(error) => error!(%error, "the log is written to the old file"),
         }
         self.manager.hang_up();
+        self.events.hang_up();
+    }
+
+    fn start_manager(&self) {
+        if let Some(handle) = self.this.upgrade() {
+            manager::start(&handle);
+        }
+    }
+
+    /// The daemon is to end, in order.
+    fn end(&mut self, exit_code: i32, reason: &str) {
+        let reason = reason.to_owned();
+        self.input(Input::ShutdownAsked { exit_code, reason });
     }
 
     fn shut_down(&mut self, exit_code: i32, reason: &str) {
         if self.exit_code.is_none() {
-            warn!(reason, "Shutdown sequence commencing.");
+            warn!(reason, "the daemon ends");
             self.manager.stop();
             self.exit_code = Some(exit_code);
             self.exit.notify_one();

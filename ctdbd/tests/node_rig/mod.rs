@@ -77,6 +77,7 @@ impl Node {
             .args(arguments)
             .env("CTDB_TEST_MODE", "yes")
             .env("CTDB_BASE", self.base.path())
+            .env("CTDB_EVENTD", self.path("no-eventd"))
             .env_remove("CTDB_LOG_FORMAT")
             .env("TZ", "UTC0")
             .stdin(Stdio::null());

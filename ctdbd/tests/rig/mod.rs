@@ -539,6 +539,7 @@ fn settings(me: Pnn, nodes: Vec<NodeEntry>) -> Settings {
         },
         failover: Failover::new(no_addresses(me), &NoInterfaces).expect("no address is wrong"),
         system: Box::new(NoInterfaces),
+        event_daemon: false,
         log_level: 3,
         pid: 4711,
         wall_clock_at_zero: 0,

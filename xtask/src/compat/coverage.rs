@@ -23,7 +23,6 @@ use Coverage::{NotYet, Retired, Tested, There};
 pub(super) type Line = (&'static str, Coverage);
 
 const ADDRESSES: &str = "comes with the leader's allocation of public addresses";
-const EVENTS: &str = "comes with event scripts";
 
 /// Controls that the daemon answers, by upstream's names.
 pub(super) const CONTROLS: &[Line] = &[
@@ -72,8 +71,8 @@ pub(super) const CONTROLS: &[Line] = &[
     ("SEND_GRATUITOUS_ARP", Tested("failover, sys, compare")),
     ("WIPE_DATABASE", Tested("cluster, ctdbd, compare")),
     ("UPTIME", Tested("cluster, compare")),
-    ("START_RECOVERY", Tested("cluster, ctdbd, accept")),
-    ("END_RECOVERY", Tested("cluster, ctdbd, accept")),
+    ("START_RECOVERY", Tested("cluster, ctdbd, deaths: events")),
+    ("END_RECOVERY", Tested("cluster, ctdbd, deaths: events")),
     ("RELOAD_NODES_FILE", Tested("cluster, compare")),
     ("TRY_DELETE_RECORDS", There("")),
     ("ADD_PUBLIC_IP", Tested("failover, compare")),
@@ -113,7 +112,7 @@ pub(super) const CONTROLS: &[Line] = &[
     ("SET_DB_STICKY", Tested("ctdbd, compare")),
     ("RELOAD_PUBLIC_IPS", Tested("failover")),
     ("TRAVERSE_ALL_EXT", There("")),
-    ("IPREALLOCATED", Tested("cluster")),
+    ("IPREALLOCATED", Tested("cluster, deaths: events")),
     ("GET_RUNSTATE", Tested("cluster, accept, compare")),
     ("DB_DETACH", Tested("database, compare")),
     ("GET_NODES_FILE", Tested("compare")),
@@ -228,8 +227,11 @@ pub(super) const COMMANDS: &[Line] = &[
     ("backupdb, restoredb, dumpdbbackup", Tested("compare")),
     ("wipedb", Tested("compare")),
     ("leader", Tested("compare")),
-    ("event", NotYet(EVENTS)),
-    ("scriptstatus", NotYet(EVENTS)),
+    (
+        "event",
+        Tested("deaths: events; the C tool asks the C event daemon"),
+    ),
+    ("scriptstatus", Tested("deaths: events")),
     ("getreclock", Tested("compare")),
     ("setlmasterrole, setleaderrole", Tested("compare")),
     ("setdbreadonly, setdbsticky", Tested("compare")),
@@ -267,7 +269,7 @@ pub(super) const OPTIONS: &[Line] = &[
     ),
     ("database: lock debug script", Tested("config, ctdbd")),
     ("database: tdb mutexes", Tested("ctdbd")),
-    ("event: debug script", NotYet(EVENTS)),
+    ("event: debug script", Tested("deaths: events")),
     ("failover: disabled", Tested("failover, compare")),
     ("failover: shutdown extra timeout", NotYet(ADDRESSES)),
     ("failover: shutdown failover timeout", NotYet(ADDRESSES)),
@@ -331,7 +333,7 @@ pub(super) const TUNABLES: &[TunableLine] = &[
     (
         "MonitorInterval",
         "seconds between two events monitor",
-        NotYet(EVENTS),
+        Tested("service"),
     ),
     (
         "TickleUpdateInterval",
@@ -341,12 +343,12 @@ pub(super) const TUNABLES: &[TunableLine] = &[
     (
         "EventScriptTimeout",
         "seconds that an event may take",
-        NotYet(EVENTS),
+        Tested("service, deaths: events"),
     ),
     (
         "MonitorTimeoutCount",
         "so many hung events monitor, and the node is unhealthy",
-        NotYet(EVENTS),
+        Tested("service, deaths: events"),
     ),
     (
         "RecoveryGracePeriod",
@@ -535,8 +537,12 @@ pub(super) const FILES: &[Line] = &[
         Tested("config, ctdbd, accept"),
     ),
     ("/etc/ctdb/public_addresses", Tested("config, compare")),
-    ("/etc/ctdb/script.options", NotYet(EVENTS)),
-    ("/etc/ctdb/events", NotYet(EVENTS)),
+    (
+        "/etc/ctdb/script.options",
+        There("the scripts read it themselves"),
+    ),
+    ("/etc/ctdb/events", Tested("accept, deaths: events")),
+    ("/etc/ctdb/notify.sh", Tested("deaths: events")),
     ("/run/ctdb/ctdbd.socket", Tested("accept")),
     ("/run/ctdb/ctdbd.pid", Tested("accept")),
     (
@@ -551,7 +557,7 @@ pub(super) const PROGRAMS: &[Line] = &[
     ("ctdb_mutex_fcntl_helper", Tested("ctdbd, accept")),
     ("ctdb_recovery_helper", There("part of ctdb-clusterd")),
     ("ctdb_lock_helper", There("part of ctdb-database-worker")),
-    ("ctdb-eventd, ctdb-event", NotYet(EVENTS)),
+    ("ctdb-eventd, ctdb-event", NotYet("C's are used")),
     ("ctdb_takeover_helper", NotYet(ADDRESSES)),
     ("ctdb_killtcp", NotYet(ADDRESSES)),
     ("ctdb", NotYet("the C tool is used")),

@@ -247,6 +247,7 @@ fn address_runs_are_told_to_clients() {
         "not running"
     );
     bench.recover(OTHER, 7);
+    bench.input(Input::StartedUp);
     let outputs = bench.ask(OTHER, Request::StartIpreallocate);
     assert_eq!(outputs[0], told(Srvid::START_IPREALLOCATE));
 }
@@ -301,7 +302,10 @@ fn shutdown_once() {
         (Some((0, vec![])), Some(0))
     );
     assert_eq!(shutdown(&bench.ask(ME, Request::Shutdown)), None);
-    bench.input(Input::ShutdownAsked);
+    bench.input(Input::ShutdownAsked {
+        exit_code: 0,
+        reason: String::new(),
+    });
     assert_eq!(bench.take(), []);
 }
 

@@ -11,6 +11,7 @@ enum Step {
     Input(Input),
     LockChecked(LockOutcome),
     LeadersLock(i32),
+    EventEnded(Outcome),
     Wait(u16),
 }
 
@@ -20,6 +21,7 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::SetRecmode(RecoveryMode::Normal)),
         Just(Request::StartRecovery),
         Just(Request::EndRecovery),
+        Just(Request::Ipreallocated),
         Just(Request::StopNode),
         Just(Request::ContinueNode),
         Just(Request::GetNodemap),
@@ -43,6 +45,8 @@ fn step() -> impl Strategy<Value = Step> {
         (0_u32..4).prop_map(|pnn| Input::Disconnected(Pnn(pnn))),
         any::<bool>().prop_map(Input::DatabaseGenerationsDiffer),
         any::<bool>().prop_map(Input::AllFrozen),
+        any::<bool>().prop_map(|healthy| Input::Health { healthy }),
+        Just(Input::StartedUp),
         Just(Input::RecoveryNeeded {
             reason: String::new()
         }),
@@ -57,6 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => inputs.prop_map(Step::Input),
         1 => outcomes.prop_map(Step::LockChecked),
         1 => (-1..1).prop_map(Step::LeadersLock),
+        2 => prop_oneof![Just(Outcome::Passed), Just(Outcome::Failed), Just(Outcome::Lost)]
+            .prop_map(Step::EventEnded),
         1 => (0_u16..3000).prop_map(Step::Wait),
     ]
 }
@@ -67,6 +73,7 @@ struct Open {
     replies: Vec<Token>,
     checks: Vec<OwnToken>,
     questions: Vec<OwnToken>,
+    events: Vec<OwnToken>,
 }
 
 impl Open {
@@ -78,6 +85,7 @@ impl Open {
                     self.replies.remove(place.expect("one reply each"));
                 }
                 Output::CheckClusterLock(token) => self.checks.push(*token),
+                Output::RunEvent { token, .. } => self.events.push(*token),
                 Output::Control {
                     token: Some(token), ..
                 } => self.questions.push(*token),
@@ -119,6 +127,11 @@ fn carry_out(bench: &mut Bench, open: &mut Open, step: Step) {
                 });
             }
         }
+        Step::EventEnded(outcome) => {
+            if let Some(token) = open.events.pop() {
+                bench.event_ended(token, outcome);
+            }
+        }
         Step::Wait(millis) => {
             let outputs = bench.wait(Duration::from_millis(millis.into()));
             open.note(&outputs);
@@ -131,6 +144,7 @@ proptest! {
     #[test]
     fn rules_hold(steps in prop::collection::vec(step(), 1..60)) {
         let mut bench = Bench::with_lock();
+        bench.hold_events = true;
         let mut open = Open::default();
         for step in steps {
             carry_out(&mut bench, &mut open, step);
@@ -150,6 +164,10 @@ proptest! {
             bench.input(Input::ControlReply { token, status: -1, data: vec![] });
         }
         open.note(&bench.take());
+        while let Some(token) = open.events.pop() {
+            bench.event_ended(token, Outcome::Passed);
+            open.note(&bench.take());
+        }
         prop_assert_eq!(open.replies, vec![], "all were answered");
     }
 }

@@ -7,56 +7,6 @@ const ACTIVE: Request = Request::SetRecmode(RecoveryMode::Active);
 const NORMAL: Request = Request::SetRecmode(RecoveryMode::Normal);
 
 #[test]
-fn the_first_recovery_makes_running_and_healthy() {
-    let mut bench = Bench::plain();
-    let outputs = bench.recover(OTHER, 7);
-    let expected = [
-        Notification::RecoveryStarted,
-        Notification::VnnMap(vnn_map(7)),
-        Notification::RecoveryMode(false),
-        Notification::RecoveryEnded,
-        Notification::RunState(RunState::Startup),
-        Notification::RunState(RunState::Running),
-    ];
-    assert_eq!(notifications(&outputs), expected.iter().collect::<Vec<_>>());
-    let startup = Output::Control {
-        token: None,
-        destination: Pnn::BROADCAST_CONNECTED,
-        request: Request::Startup,
-    };
-    assert_eq!(outputs.last(), Some(&startup));
-
-    let outputs = bench.wait(Duration::from_millis(500));
-    let change = [0_u32, 0, 2].map(u32::to_ne_bytes).concat();
-    let run = [0_u32; 4].map(u32::to_ne_bytes).concat();
-    let message = |destination, srvid, data| Output::Message {
-        destination,
-        srvid,
-        data,
-    };
-    let expected = [
-        Output::Notify(Notification::NodeFlags(vec![(ME, NodeFlags::empty())])),
-        message(ME, Srvid::PUSH_NODE_FLAGS, change),
-        message(Pnn::BROADCAST_CONNECTED, Srvid::TAKEOVER_RUN, run),
-    ];
-    assert_eq!(outputs, expected);
-    assert_eq!(bench.wait_among_living(1), [], "told once");
-    assert_eq!(bench.node.take_statistics().recoveries, 1);
-}
-
-#[test]
-fn health_waits_for_the_end_of_a_recovery() {
-    let mut bench = Bench::plain();
-    bench.recover(OTHER, 7);
-    bench.ask(OTHER, ACTIVE);
-    bench.wait_among_living(3);
-    assert_eq!(bench.node.own_flags(), NodeFlags::UNHEALTHY);
-    bench.recover(OTHER, 8);
-    bench.wait(Duration::from_secs(1));
-    assert_eq!(bench.node.own_flags(), NodeFlags::empty());
-}
-
-#[test]
 fn the_vnnmap_changes_only_within_a_recovery() {
     let mut bench = Bench::running();
     assert_eq!(bench.status(OTHER, Request::SetVnnMap(vnn_map(8))), -1);
