@@ -115,7 +115,7 @@ fn check_open(cluster: &Cluster, pnn: usize, name: &str, wanted: Status) -> Resu
 }
 
 /// A text has a line that contains all the words.
-fn check_line(text: &str, words: &[&str]) -> Result<()> {
+pub(crate) fn check_line(text: &str, words: &[&str]) -> Result<()> {
     let found = text
         .lines()
         .any(|line| words.iter().all(|word| line.contains(word)));

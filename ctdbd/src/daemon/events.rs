@@ -97,11 +97,13 @@ impl Daemon {
     /// Gives the service manager a fresh copy of what it needs to know of the node, if that has changed.
     pub(super) fn tell_service_of_node(&mut self, out: &mut Vec<Output>) {
         let flags = self.membership.own_flags();
+        // a node without a database has none that is frozen
+        let all_frozen = self.all_frozen && self.engine.database_count() > 0;
         let view = View {
             run_state: self.membership.run_state(),
             in_recovery: self.membership.in_recovery(),
             inactive: flags.is_inactive(),
-            all_frozen: self.all_frozen,
+            all_frozen,
             unhealthy: flags.contains(NodeFlags::UNHEALTHY),
         };
         if self.told_service != view {
