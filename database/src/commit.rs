@@ -28,6 +28,10 @@ use crate::timers::{Deadline, TimerId};
 
 /// Status of a commit whose outcome is not known; sent after a recovery (`ctdb_persistent.c`, 4.17.12).
 const ENDED_BY_RECOVERY: i32 = 2;
+/// Commits of nodes that may queue for a database's worker: a node has one at a time, so this is for those that misbehave.
+const MOST_APPLIES: usize = 1000;
+/// Together, in bytes.
+const MOST_BYTES: usize = 1 << 30;
 
 /// A transaction that a local client is committing.
 #[derive(Debug)]
@@ -212,6 +216,7 @@ impl Engine {
             Some(db) if ctx.view.in_recovery && !is_recovered(ctx, db) => {
                 Some("recovery is active")
             }
+            Some(db) if is_full(&db.applying, records) => Some("too many commits wait"),
             Some(_) => None,
         };
         if let Some(why) = refusal {
@@ -324,6 +329,13 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether these records are too much for the queue. A commit alone is as large as its sender likes.
+fn is_full(applying: &BTreeMap<WorkId, Applying>, records: &RecBuffer) -> bool {
+    let queued = applying.values().filter_map(|apply| apply.records.as_ref());
+    let bytes: usize = queued.map(Vec::len).sum();
+    applying.len() >= MOST_APPLIES || (bytes > 0 && bytes + records.size() > MOST_BYTES)
 }
 
 /// The database has the content that all nodes of the present generation have.

@@ -573,6 +573,22 @@ fn a_sequence_number_that_is_being_written_is_waited_for() {
     assert_eq!(status(&node.wait(Duration::from_secs(11))), Some(-1));
 }
 
+#[test]
+fn commits_of_a_node_do_not_queue_without_end() {
+    let mut node = Node::new();
+    let db = node.attach(persistent());
+    recover(&mut node, db, Generation(42));
+    let mut records = RecBuffer::new(db);
+    records.push(ReqId(0), Some(RecordHeader::default()), b"key", b"value");
+    let update = Request::UpdateRecord(records);
+    for _ in 0..1000 {
+        let (_, out) = node.control(None, update.clone());
+        assert_eq!(status(&out), None, "waits");
+    }
+    let (_, out) = node.control(None, update);
+    assert_eq!(status(&out), Some(-1));
+}
+
 /// The traverses that this node asks others for, by their number.
 fn traverses(out: &[Output]) -> Vec<ReqId> {
     let asked = |output: &Output| match output {

@@ -175,10 +175,7 @@ impl Engine {
     }
 
     fn on_takeover_request(&mut self, io: &Io<'_>, request: SrvidMessage) {
-        if self.takeover_requests.len() >= MOST_REQUESTS {
-            self.takeover_requests.remove(0);
-        }
-        self.takeover_requests.push(request);
+        remember(&mut self.takeover_requests, request);
         self.hurry(io);
     }
 
@@ -189,9 +186,31 @@ impl Engine {
     }
 }
 
+/// Keeps a request until the next takeover run.
+fn remember(requests: &mut Vec<SrvidMessage>, request: SrvidMessage) {
+    if requests.len() >= MOST_REQUESTS {
+        requests.remove(0);
+    }
+    requests.push(request);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_requests_are_kept() {
+        let request = |number| SrvidMessage {
+            pnn: Pnn(0),
+            srvid: Srvid(number),
+        };
+        let mut requests = Vec::new();
+        for number in 0..1500 {
+            remember(&mut requests, request(number));
+        }
+        assert_eq!(requests.len(), MOST_REQUESTS);
+        assert_eq!(requests[0], request(500));
+    }
 
     const fn at(seconds: u64) -> Time {
         Time(seconds * 1_000_000_000)
