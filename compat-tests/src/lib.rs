@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod deaths;
 pub mod demo;
 pub mod host;
+pub mod hostile;
 pub mod load;
 pub mod loopback;
 pub mod node;

@@ -1,4 +1,4 @@
-//! What is measured: `compat bench` and `compat kills` on programs that were just built, with optimization.
+//! What is measured: `compat bench`, `compat kills` and `compat hostile` on programs that were just built, with optimization.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

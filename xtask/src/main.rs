@@ -82,6 +82,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Malformed packets by the ten thousand, from clients and from a node, under load.
+    #[command(disable_help_flag = true)]
+    Hostile {
+        /// The options of `compat hostile`; `--help` among them lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Check what no other tool checks: licences, borders of the crates, sizes, words.
     Tidy,
     /// Write COMPAT.md: what of upstream is there.
@@ -138,6 +145,7 @@ fn main() -> Result<ExitCode> {
         Command::Demo { once } => demo::run(once)?,
         Command::Bench { options } => bench::run("bench", &options)?,
         Command::Deaths { options } => bench::run("kills", &options)?,
+        Command::Hostile { options } => bench::run("hostile", &options)?,
         Command::Tidy => tidy::run()?,
         Command::Compat { check } => compat::run(check)?,
         Command::Headers { check } => headers::run(check)?,

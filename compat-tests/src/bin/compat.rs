@@ -15,8 +15,11 @@ use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::compare::{self, Which};
 use compat_tests::sections::{self, Section};
-use compat_tests::{demo, loopback};
+use compat_tests::{demo, hostile, loopback};
 use nix::sys::signal::Signal;
+
+/// Packets of a class in the quick form of `hostile`.
+const QUICK: u32 = 300;
 
 /// Tests against real peers: smbd, the C `ctdb` tool, C ctdbd as a neighbour.
 #[derive(Debug, Parser)]
@@ -85,6 +88,23 @@ enum What {
         /// How many on one cluster, before it is the other one's turn.
         #[arg(long, default_value_t = 20)]
         block: usize,
+    },
+    /// Malformed packets and absurd ones, from clients and from a node, under load.
+    Hostile {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// Malformed packets of each class from clients, and as many from a node.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
+        packets: u32,
+        /// The classes; all by default.
+        #[arg(long, value_delimiter = ',')]
+        classes: Vec<hostile::Class>,
+        /// What chance begins with: the same packets again.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Few packets, within a minute.
+        #[arg(long)]
+        quick: bool,
     },
     /// A part in those tests, played on a node.
     #[command(hide = true)]
@@ -228,6 +248,25 @@ fn main() -> Result<ExitCode> {
                 block,
             },
         )?,
+        What::Hostile {
+            nodes,
+            packets,
+            classes,
+            seed,
+            quick,
+        } => {
+            let packets = if quick { QUICK } else { packets };
+            let options = hostile::Options {
+                packets: usize::try_from(packets)?,
+                seed,
+                classes: match classes[..] {
+                    [] => hostile::classes(),
+                    _ => classes,
+                },
+                quick,
+            };
+            run_hostile(nodes, &options)?
+        }
         What::Demo { nodes, once } => {
             let cluster = Cluster::boot(nodes.host()?, &nodes.spec()?)?;
             let shown = demo::run(&cluster, once);
@@ -293,6 +332,23 @@ fn run_deaths(nodes: &Nodes, groups: &[deaths::Group], quick: bool) -> Result<bo
     report.group("deaths", |report| {
         deaths::run(&cluster, groups, quick, report)
     });
+    nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}
+
+fn run_hostile(mut nodes: Nodes, options: &hostile::Options) -> Result<bool> {
+    ensure!(
+        nodes.root.is_some() && nodes.theirs.is_empty(),
+        "only for daemons of ours: the C daemon of 4.17.12 aborts on the first lying length"
+    );
+    nodes.nodes = hostile::NODES;
+    let spec = Spec {
+        event_scripts: false,
+        ..nodes.spec()?
+    };
+    let cluster = Cluster::boot(nodes.host()?, &spec)?;
+    let mut report = Report::default();
+    report.group("hostile", |report| hostile::run(&cluster, options, report));
     nodes.keep_logs(&cluster, &report)?;
     Ok(report.finish())
 }

@@ -13,7 +13,7 @@ mod locks;
 mod manager;
 mod open_files;
 mod processes;
-mod scene;
+pub(crate) mod scene;
 pub mod series;
 
 use anyhow::{Result, ensure};

@@ -161,7 +161,7 @@ pub(super) fn check_committed(node: &Node, value: &str) -> Result<()> {
 }
 
 /// The processes of that name on a node.
-pub(super) fn pids(node: &Node, name: &str) -> Result<Vec<u32>> {
+pub(crate) fn pids(node: &Node, name: &str) -> Result<Vec<u32>> {
     let found = node.sh(&format!("pgrep -x '{name}' || true"))?;
     found.lines().map(|pid| Ok(pid.trim().parse()?)).collect()
 }
@@ -175,7 +175,7 @@ pub(super) fn pid(node: &Node, name: &str) -> Result<u32> {
 }
 
 /// ctdbd of a node.
-pub(super) fn ctdbd(node: &Node) -> Result<u32> {
+pub(crate) fn ctdbd(node: &Node) -> Result<u32> {
     Ok(node.sh("cat /run/ctdb/ctdbd.pid")?.trim().parse()?)
 }
 

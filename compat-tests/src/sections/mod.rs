@@ -2,7 +2,6 @@
 
 pub mod compare;
 mod databases;
-mod hostile;
 mod lifecycle;
 mod load;
 mod locks;
@@ -28,8 +27,6 @@ pub enum Section {
     Locks,
     /// The workloads of `ctdb-load` on all nodes.
     Load,
-    /// Bad packets harm nobody but their sender.
-    Hostile,
     /// `ctdb stop` and `ctdb continue`.
     Stop,
     /// kill -9 of one ctdbd, and its return.
@@ -52,7 +49,6 @@ impl Section {
             Self::Sessions => sessions::run(cluster, report),
             Self::Locks => locks::run(cluster, report),
             Self::Load => load::run(cluster, report),
-            Self::Hostile => hostile::run(cluster, report),
             Self::Stop => lifecycle::stop(cluster, report),
             Self::Kill => lifecycle::kill(cluster, report),
             Self::Power => lifecycle::power(cluster, report),

@@ -12,14 +12,14 @@ const CLOSING: u64 = 500_000_000;
 
 /// One kill.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kill {
-    pub(super) node: usize,
+pub(crate) struct Kill {
+    pub(crate) node: usize,
     /// When, by the clock of the journals.
-    pub(super) at: u64,
+    pub(crate) at: u64,
     /// When its ctdbd was started again.
-    pub(super) until: u64,
+    pub(crate) until: u64,
     /// The writers died with it, perhaps between a write and its line.
-    pub(super) power: bool,
+    pub(crate) power: bool,
 }
 
 /// One line.
@@ -35,24 +35,24 @@ type Entries = BTreeMap<String, Vec<Entry>>;
 
 /// All journals of a cluster, and what it has at the end.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
-    pub(super) kills: Vec<Kill>,
+pub(crate) struct Journal {
+    pub(crate) kills: Vec<Kill>,
     volatile_entries: Entries,
     persistent_entries: Entries,
     /// Counters by key.
-    pub(super) volatile: BTreeMap<String, u64>,
+    pub(crate) volatile: BTreeMap<String, u64>,
     /// The same as each node has them.
-    pub(super) persistent: Vec<BTreeMap<String, u64>>,
+    pub(crate) persistent: Vec<BTreeMap<String, u64>>,
 }
 
 impl Journal {
     /// Takes in the journals of a node.
-    pub(super) fn read(&mut self, node: &Node) -> Result<()> {
+    pub(crate) fn read(&mut self, node: &Node) -> Result<()> {
         read_into(&mut self.volatile_entries, node, "volatile")?;
         read_into(&mut self.persistent_entries, node, "persistent")
     }
 
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let count = |entries: &Entries| entries.values().map(Vec::len).sum::<usize>();
         let all = self.persistent_entries.values().flatten();
         let unknown = all.filter(|entry| !entry.acknowledged).count();
@@ -65,7 +65,7 @@ impl Journal {
     }
 
     /// Every counter that was acknowledged was so once, and is not more than what every node has.
-    pub(super) fn check_persistent(&self) -> Result<()> {
+    pub(crate) fn check_persistent(&self) -> Result<()> {
         ensure!(!self.persistent_entries.is_empty(), "nothing was written");
         let first = self.persistent.first().context("no node")?;
         for (pnn, other) in self.persistent.iter().enumerate() {
@@ -87,7 +87,7 @@ impl Journal {
     }
 
     /// A counter goes back only behind writes of a node that was killed in between.
-    pub(super) fn check_volatile(&self) -> Result<()> {
+    pub(crate) fn check_volatile(&self) -> Result<()> {
         ensure!(!self.volatile_entries.is_empty(), "nothing was written");
         let power = self.kills.iter().filter(|kill| kill.power).count() as u64;
         for (key, entries) in &self.volatile_entries {

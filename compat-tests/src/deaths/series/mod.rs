@@ -6,11 +6,11 @@
 //! generation and not in recovery. Node 2 may not lead and is never killed: it is the witness, whose
 //! daemons are to be at the end what they were at the start.
 
-mod journal;
+pub(crate) mod journal;
 mod times;
 mod whole;
-mod witness;
-mod writers;
+pub(crate) mod witness;
+pub(crate) mod writers;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -292,19 +292,19 @@ fn is_running(node: &Node) -> bool {
 }
 
 /// The clock of the journals, in nanoseconds.
-fn monotonic() -> Result<u64> {
+pub(crate) fn monotonic() -> Result<u64> {
     let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
     Ok(u64::try_from(now.as_nanos())?)
 }
 
 /// A program beside this one, as the nodes see it.
-fn beside(name: &str) -> Result<String> {
+pub(crate) fn beside(name: &str) -> Result<String> {
     let program = std::env::current_exe()?.with_file_name(name);
     Ok(program.to_string_lossy().into_owned())
 }
 
 /// The node's journal of a kind of database.
-fn journal_of(model: &str) -> String {
+pub(crate) fn journal_of(model: &str) -> String {
     format!("/var/log/ctdb/journal-{model}")
 }
 

@@ -16,7 +16,7 @@ const WORKER: &str = "ctdb-database-w";
 
 /// One look at a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct State {
+pub(crate) struct State {
     pid: u32,
     descriptors: usize,
     /// Rows of /proc/locks that ctdbd has.
@@ -29,7 +29,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn of(node: &Node) -> Result<Self> {
+    pub(crate) fn of(node: &Node) -> Result<Self> {
         let pid = ctdbd(node)?;
         let descriptors = lines(node, &format!("ls /proc/{pid}/fd"))?.len();
         let rows = lines(node, "cat /proc/locks")?;
@@ -55,8 +55,32 @@ impl State {
         })
     }
 
+    /// The same without its workers and their descriptors.
+    pub(crate) fn without_workers(&self) -> Self {
+        Self {
+            descriptors: self.descriptors.saturating_sub(2 * self.workers),
+            workers: 0,
+            ..self.clone()
+        }
+    }
+
     /// It has no more than before, workers of that time not counted: each has a socket and a process.
-    pub(super) fn check(&self, before: &Self) -> Result<()> {
+    pub(crate) fn check(&self, before: &Self) -> Result<()> {
+        self.check_but_memory(before)?;
+        let grown = |now: u64, then: u64| now.saturating_sub(then);
+        let (daemon, manager) = (
+            grown(self.memory.0, before.memory.0),
+            grown(self.memory.1, before.memory.1),
+        );
+        ensure!(
+            daemon <= GROWTH && manager <= GROWTH,
+            "{daemon} and {manager} KiB more"
+        );
+        Ok(())
+    }
+
+    /// The same, memory aside.
+    pub(crate) fn check_but_memory(&self, before: &Self) -> Result<()> {
         ensure!(self.pid == before.pid, "it is another daemon");
         let (now, then) = (self.descriptors, before.descriptors - 2 * before.workers);
         ensure!(
@@ -75,15 +99,6 @@ impl State {
             "processes: {:?}, then {:?}",
             before.processes,
             self.processes
-        );
-        let grown = |now: u64, then: u64| now.saturating_sub(then);
-        let (daemon, manager) = (
-            grown(self.memory.0, before.memory.0),
-            grown(self.memory.1, before.memory.1),
-        );
-        ensure!(
-            daemon <= GROWTH && manager <= GROWTH,
-            "{daemon} and {manager} KiB more"
         );
         Ok(())
     }

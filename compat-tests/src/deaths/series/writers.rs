@@ -17,11 +17,12 @@ const LOADS: [(&str, &str); 2] = [("volatile", "100"), ("persistent", "20")];
 const LIFE: u64 = 3600;
 
 /// The programs at work.
-pub(super) struct Writers(Vec<Child>);
+#[derive(Debug, Default)]
+pub(crate) struct Writers(Vec<Child>);
 
 impl Writers {
-    pub(super) fn start(cluster: &Cluster) -> Result<Self> {
-        let mut writers = Self(Vec::new());
+    pub(crate) fn start(cluster: &Cluster) -> Result<Self> {
+        let mut writers = Self::default();
         for node in &cluster.nodes {
             writers.start_on(node)?;
         }
@@ -29,7 +30,7 @@ impl Writers {
     }
 
     /// Starts those of a node that was booted.
-    pub(super) fn start_on(&mut self, node: &Node) -> Result<()> {
+    pub(crate) fn start_on(&mut self, node: &Node) -> Result<()> {
         let program = beside("ctdb-load")?;
         for (model, rate) in LOADS {
             let mut command = node.command_within(&program, LIFE);
@@ -44,10 +45,15 @@ impl Writers {
     }
 
     /// Tells all to end, and waits until they have.
-    pub(super) fn stop(self, cluster: &Cluster) -> Result<()> {
+    pub(crate) fn stop(self, cluster: &Cluster) -> Result<()> {
         for node in &cluster.nodes {
             node.sh("pkill -TERM -x ctdb-load || true")?;
         }
+        self.wait()
+    }
+
+    /// Waits until all have ended, which they were told to.
+    pub(crate) fn wait(self) -> Result<()> {
         for mut child in self.0 {
             wait_for(Duration::from_secs(15), || match child.try_wait()? {
                 Some(_) => Ok(()),
@@ -59,7 +65,7 @@ impl Writers {
 }
 
 /// Counters by key, as the node sees them.
-pub(super) fn dump(node: &Node, model: &str) -> Result<BTreeMap<String, u64>> {
+pub(crate) fn dump(node: &Node, model: &str) -> Result<BTreeMap<String, u64>> {
     let program = beside("ctdb-load")?;
     let database = format!("load_write_{model}.tdb");
     let args = ["dump", "--database", &database, "--model", model];
