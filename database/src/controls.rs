@@ -60,6 +60,7 @@ impl Engine {
                 | R::DbVacuum(_)
                 | R::SetDbReadonly(_)
                 | R::SetDbSticky(_)
+                | R::PushRecord(_)
         )
     }
 
@@ -100,6 +101,7 @@ impl Engine {
             }
             R::SetDbReadonly(db) => self.set_property(ctx, token, *db, DbFlags::READONLY),
             R::SetDbSticky(db) => self.set_property(ctx, token, *db, DbFlags::STICKY),
+            R::PushRecord(record) => self.push_record(ctx, token, record),
             _ => self.recovery_or_query(ctx, &control),
         }
     }

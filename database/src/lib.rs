@@ -19,7 +19,7 @@
 //! always happened before the packet that tells of it is sent.
 //!
 //! `residence.rs` keeps a record for a moment where it came, `sticky.rs` holds one that wanders too fast,
-//! `hot_keys.rs` counts migrations by key.
+//! `hot_keys.rs` counts migrations by key. `push_record.rs` keeps copies that a client wants on every node.
 #![forbid(unsafe_code)]
 
 mod attach;
@@ -32,6 +32,7 @@ mod freeze;
 mod hot_keys;
 pub mod io;
 mod migration;
+mod push_record;
 mod readonly;
 mod record;
 mod recovery;

@@ -96,6 +96,16 @@ enum Step {
     },
 }
 
+impl Task {
+    /// The control that is answered when this is done.
+    pub(crate) fn token(&self) -> Option<Token> {
+        match self.step {
+            Step::EndRevoke => None,
+            Step::GiveBack { token, .. } => Some(token),
+        }
+    }
+}
+
 impl Delegations {
     /// Has the call wait if the record is being taken back. True: it waits.
     pub(crate) fn waits(&mut self, key: &[u8], call: impl FnOnce() -> Parked) -> bool {

@@ -1,15 +1,16 @@
 //! Daemons without sockets: their outputs become each other's inputs, in order, under a clock that the test moves.
 
-use std::cell::{Cell, RefCell};
+mod store;
+
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use cluster::membership::{self, LockOutcome, NodeEntry};
 use ctdbd::daemon::{Daemon, Input, Output, Settings};
 use database::io::{Job, WorkEvent, WorkId};
-use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
+use database::store::{Store, Stored};
 use failover::{Failover, System};
 use wire::coding::Encode;
 use wire::control::{Control, Request};
@@ -18,117 +19,10 @@ use wire::packet::{
     ReqMessage,
 };
 use wire::tunables::Tunables;
-use wire::types::{DbFlags, RecordFlags, RecordHeader, RecoveryMode, Tunable, VnnMap};
+use wire::types::{RecordFlags, RecordHeader, RecoveryMode, Tunable, VnnMap};
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, Time};
 
-/// The records of one database.
-type Records = BTreeMap<Vec<u8>, Stored>;
-
-/// Databases in memory; a clone is another view of the same.
-#[derive(Default, Clone)]
-pub(crate) struct MapStore {
-    databases: Rc<RefCell<BTreeMap<DbId, Records>>>,
-    /// The sequence number of all files.
-    seqnum: Rc<Cell<u32>>,
-    /// Why no file can be trusted.
-    unhealthy: Rc<RefCell<Option<String>>>,
-    saved: BTreeMap<DbId, Records>,
-}
-
-impl MapStore {
-    fn with<T>(&self, db: DbId, use_it: impl FnOnce(&mut Records) -> T) -> Result<T, StoreError> {
-        let mut databases = self.databases.borrow_mut();
-        let records = databases.get_mut(&db).ok_or(StoreError::Unknown(db))?;
-        Ok(use_it(records))
-    }
-}
-
-impl Store for MapStore {
-    fn open(&mut self, db: DbId, name: &str, _: DbFlags) -> Result<Opened, StoreError> {
-        self.databases.borrow_mut().entry(db).or_default();
-        Ok(Opened {
-            path: name.to_owned(),
-            open_flags: 0,
-            hash_size: 1,
-        })
-    }
-    fn close(&mut self, db: DbId) {
-        self.databases.borrow_mut().remove(&db);
-    }
-    fn try_lock(&mut self, _: DbId, _: &[u8]) -> Result<Lock, StoreError> {
-        Ok(Lock::Held)
-    }
-    fn unlock(&mut self, _: DbId, _: &[u8]) {}
-    fn mark(&mut self, _: DbId, _: &[u8]) {}
-    fn unmark(&mut self, _: DbId, _: &[u8]) {}
-    fn fetch(&mut self, db: DbId, key: &[u8]) -> Result<Option<Stored>, StoreError> {
-        self.with(db, |records| records.get(key).cloned())
-    }
-    fn store(
-        &mut self,
-        db: DbId,
-        key: &[u8],
-        header: &RecordHeader,
-        data: &[u8],
-    ) -> Result<(), StoreError> {
-        let stored = Stored {
-            header: *header,
-            data: data.to_vec(),
-        };
-        self.with(db, |records| drop(records.insert(key.to_vec(), stored)))
-    }
-    fn delete(&mut self, db: DbId, key: &[u8]) -> Result<(), StoreError> {
-        self.with(db, |records| drop(records.remove(key)))
-    }
-    fn mark_all(&mut self, _: DbId) -> Result<(), StoreError> {
-        Ok(())
-    }
-    fn unmark_all(&mut self, _: DbId) {}
-    fn begin(&mut self, db: DbId) -> Result<(), StoreError> {
-        let records = self.with(db, |records| records.clone())?;
-        self.saved.insert(db, records);
-        Ok(())
-    }
-    fn commit(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.saved
-            .remove(&db)
-            .map(drop)
-            .ok_or(StoreError::Failed("no transaction".into()))
-    }
-    fn cancel(&mut self, db: DbId) -> Result<(), StoreError> {
-        let saved = self
-            .saved
-            .remove(&db)
-            .ok_or(StoreError::Failed("no transaction".into()))?;
-        self.with(db, |records| *records = saved)
-    }
-    fn wipe(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.with(db, Records::clear)
-    }
-    fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
-        self.with(db, |records| {
-            for (key, stored) in records {
-                let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
-                if visit(key, &raw).is_break() {
-                    break;
-                }
-            }
-        })
-    }
-    fn enable_seqnum(&mut self, _: DbId) {}
-    fn seqnum(&mut self, _: DbId) -> u32 {
-        self.seqnum.get()
-    }
-    fn bump_seqnum(&mut self, _: DbId) {
-        self.seqnum.update(|seqnum| seqnum + 1);
-    }
-    fn unhealthy_reason(&mut self, _: DbId) -> Option<String> {
-        self.unhealthy.borrow().clone()
-    }
-    fn set_unhealthy(&mut self, _: DbId, _: Option<&str>) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
+use store::{MapStore, Records};
 
 /// What a client got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +57,11 @@ pub(crate) struct Cluster {
     /// Commits that a worker was given; answered with success unless the test takes them.
     pub(crate) hold_commits: bool,
     pub(crate) commits: Vec<(usize, WorkId)>,
+    /// Traverses that a worker was given; it reads the whole database at once unless the test takes them.
+    pub(crate) hold_traverses: bool,
+    pub(crate) traverses: Vec<(usize, WorkId)>,
+    /// Jobs that were given up or let go of, and by which node.
+    pub(crate) released: Vec<(usize, WorkId)>,
     /// Jobs that workers were given, and by which node.
     pub(crate) jobs: Vec<(usize, Job)>,
     /// Packets to this node stay on the way.
@@ -203,6 +102,9 @@ impl Cluster {
             last_reqid: 0,
             hold_commits: false,
             commits: Vec::new(),
+            hold_traverses: false,
+            traverses: Vec::new(),
+            released: Vec::new(),
             jobs: Vec::new(),
             hold_packets_to: None,
             held: Vec::new(),
@@ -275,7 +177,8 @@ impl Cluster {
                 self.closed.push((node, client, reason));
                 self.inputs.push_back((node, Input::ClientGone(client)));
             }
-            Output::Work { work, job, .. } => self.work(node, work, job),
+            Output::Work { work, db, job } => self.work(node, work, db, job),
+            Output::Release(work) => self.released.push((node, work)),
             Output::CheckClusterLock(token) => {
                 let outcome = LockOutcome::Contended;
                 self.inputs.push_back((
@@ -335,19 +238,58 @@ impl Cluster {
             .expect("attached");
     }
 
-    fn work(&mut self, node: usize, work: WorkId, job: Job) {
+    /// Puts a copy of a record into a node's file.
+    pub(crate) fn put(&mut self, node: usize, db: DbId, key: &[u8], header: RecordHeader) {
+        let stored = self.stores[node].store(db, key, &header, b"");
+        stored.expect("attached");
+    }
+
+    fn work(&mut self, node: usize, work: WorkId, db: DbId, job: Job) {
         self.jobs.push((node, job.clone()));
         let event = match job {
             Job::LockRecord(_) | Job::LockAll => WorkEvent::Locked,
             Job::Commit { .. } if self.hold_commits => return self.commits.push((node, work)),
             Job::Commit { .. } => WorkEvent::Committed(0, String::new()),
-            Job::Traverse { .. } => WorkEvent::Traversed(0),
+            Job::Traverse { .. } if self.hold_traverses => {
+                return self.traverses.push((node, work));
+            }
+            Job::Traverse {
+                only_dmaster,
+                with_empty,
+            } => {
+                let records = self.records(node, db, only_dmaster, with_empty);
+                let count = records.len() as u64;
+                let event = WorkEvent::Records(records);
+                self.inputs.push_back((node, Input::Work { work, event }));
+                WorkEvent::Traversed(count)
+            }
             Job::Repack { .. } => WorkEvent::Repacked {
                 free: 0,
                 repacked: false,
             },
         };
         self.inputs.push_back((node, Input::Work { work, event }));
+    }
+
+    /// What a worker reads that traverses a node's file.
+    fn records(
+        &self,
+        node: usize,
+        db: DbId,
+        only_dmaster: Option<Pnn>,
+        with_empty: bool,
+    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let wanted = |stored: &Stored| {
+            only_dmaster.is_none_or(|pnn| stored.header.dmaster == pnn)
+                && (with_empty || !stored.data.is_empty())
+        };
+        let raw = |stored: &Stored| [stored.header.to_bytes(), stored.data.clone()].concat();
+        let list = |records: &mut Records| {
+            let kept = records.iter().filter(|(_, stored)| wanted(stored));
+            kept.map(|(key, stored)| (key.clone(), raw(stored)))
+                .collect()
+        };
+        self.stores[node].with(db, list).expect("attached")
     }
 
     fn client_got(&mut self, node: usize, client: ClientId, packet: &[u8]) {

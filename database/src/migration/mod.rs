@@ -39,7 +39,8 @@ pub(crate) use client_call::{Fetching, PendingCall};
 
 use crate::database::Database;
 use crate::engine::{Ctx, Engine, Purpose};
-use crate::io::{Job, Output, WorkEvent, WorkId};
+use crate::io::{Job, Output, Token, WorkEvent, WorkId};
+use crate::push_record::Pushed;
 use crate::readonly::{Task, lent_copy};
 use crate::statistics::{lock_answered, lock_began, lock_ended};
 use crate::store::{Lock, StoreError};
@@ -54,11 +55,22 @@ pub(crate) enum Parked {
     Node(Vec<u8>),
     /// No packet: a step of taking copies back.
     Task(Task),
+    /// A PUSH_RECORD.
+    Pushed(Pushed),
 }
 
 impl Parked {
     fn is_of(&self, client: ClientId) -> bool {
         matches!(self, Self::Client(id, _) if *id == client)
+    }
+
+    /// The control that is answered when this is done.
+    fn token(&self) -> Option<Token> {
+        match self {
+            Self::Client(..) | Self::Node(_) => None,
+            Self::Task(task) => task.token(),
+            Self::Pushed(pushed) => Some(pushed.token),
+        }
     }
 }
 
@@ -109,7 +121,10 @@ impl Engine {
             return;
         };
         let Some(db) = self.databases.get_mut(&id) else {
-            return;
+            let token = parked.token();
+            return token
+                .into_iter()
+                .for_each(|token| ctx.refuse(token, -1, "unknown database"));
         };
         if db.freeze.is_frozen() {
             db.frozen_queue.push(parked);
@@ -141,6 +156,9 @@ impl Engine {
         let bytes = match parked {
             Parked::Client(_, bytes) | Parked::Node(bytes) => bytes,
             Parked::Task(task) => return Some((task.db, Cow::Borrowed(&task.key))),
+            Parked::Pushed(Pushed { record, .. }) => {
+                return Some((record.db, Cow::Borrowed(&record.key)));
+            }
         };
         let packet = match Packet::decode(bytes) {
             Ok(packet) => packet,
@@ -197,6 +215,7 @@ impl Engine {
     fn with_lock(&mut self, ctx: &mut Ctx<'_>, parked: &Parked) {
         let done = match parked {
             Parked::Task(task) => self.task(ctx, task),
+            Parked::Pushed(pushed) => self.keep_pushed(ctx, pushed),
             Parked::Client(client, bytes) => self.packet_with_lock(ctx, Some(*client), bytes),
             Parked::Node(bytes) => self.packet_with_lock(ctx, None, bytes),
         };
@@ -299,7 +318,7 @@ impl Engine {
             Parked::Node(bytes) => {
                 Packet::decode(bytes).is_ok_and(|packet| self.acceptable(ctx, &packet.header))
             }
-            Parked::Client(..) | Parked::Task(_) => true,
+            Parked::Client(..) | Parked::Task(_) | Parked::Pushed(_) => true,
         }
     }
 
@@ -365,11 +384,14 @@ fn give_up_wait(
     }
 }
 
-/// A record could not be read or written: a client is told, and the copy can no longer be trusted to be in step with
+/// A record could not be read or written: whoever asked is told, and the copy can no longer be trusted to be in step with
 /// the others.
 fn failed(ctx: &mut Ctx<'_>, parked: &Parked, why: &StoreError) {
     error!(%why, "a record could not be locked, read or written");
     ctx.recovery_needed(format!("local copy failed: {why}"));
+    if let Some(token) = parked.token() {
+        ctx.refuse(token, -1, &why.to_string());
+    }
     if let Parked::Client(client, bytes) = parked
         && let Ok(packet) = Packet::decode(bytes)
     {

@@ -138,17 +138,17 @@ wire_struct! {
         pub key: Vec<u8>,
     }
 
-    /// PUSH_RECORD (after 4.17).
+    /// PUSH_RECORD (after 4.17): a record that smbd has written, for all active nodes, without an answer.
     pub struct PushRecord {
-        /// The sender's generation.
+        /// The sender's; in another one the copy is not kept.
         pub generation: Generation,
         /// Which database.
         pub db: DbId,
-        /// The record's header.
+        /// The record's header; its data master has stored a newer one.
         pub header: RecordHeader,
         /// The record's key.
         pub key: Vec<u8>,
-        /// The record's data.
+        /// The record's value, without header.
         pub value: Vec<u8>,
     }
 }
