@@ -64,6 +64,24 @@ fn a_record_migrates_to_whoever_asks_and_has_one_master() {
     }
 }
 
+/// No record counts so far; a packet can say that one has.
+#[test]
+fn the_highest_sequence_number_is_the_last() {
+    let mut cluster = Cluster::new(2);
+    let db = cluster.attach(0, &volatile());
+    cluster.call(1, db, function::NULL, b"k");
+    cluster.wait(Duration::from_millis(1));
+    let header = RecordHeader {
+        rsn: u64::MAX,
+        ..cluster.copy(1, db, b"k").expect("migrated here").header
+    };
+    cluster.put(1, db, b"k", header);
+    cluster.call(0, db, function::NULL, b"k");
+    cluster.wait(Duration::from_millis(1));
+    let header = cluster.copy(0, db, b"k").expect("migrated here").header;
+    assert_eq!((header.dmaster, header.rsn), (Pnn(0), u64::MAX));
+}
+
 #[test]
 fn a_record_that_has_just_come_stays_for_a_moment() {
     let mut cluster = Cluster::new(3);

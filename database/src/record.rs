@@ -101,7 +101,7 @@ pub(crate) fn write(
     match disposition {
         Disposition::Drop => ctx.store.delete(db.id, key),
         Disposition::Keep { bump_rsn, schedule } => {
-            header.rsn += u64::from(bump_rsn);
+            header.rsn = header.rsn.saturating_add(bump_rsn.into());
             ctx.store.store(db.id, key, header, data)?;
             if schedule {
                 db.vacuum.schedule(key);

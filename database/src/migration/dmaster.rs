@@ -134,7 +134,7 @@ impl Engine {
             header.flags |= RecordFlags::VACUUM_MIGRATED;
         } else if asked.is_some() && counts_as_write(ctx.me, db, &header) {
             // the answer below, in the same write
-            header.rsn += 1;
+            header.rsn = header.rsn.saturating_add(1);
         }
         record::write(ctx, db, key, &mut header, data)?;
         db.pin_down(ctx, &mut self.timers, key);
