@@ -156,7 +156,7 @@ impl Engine {
         reply(io, request, number);
     }
 
-    /// A daemon saw a client misbehave, or a replay of an old generation.
+    /// A takeover run failed because of a node: 4.17 gives it so many credits that the second time bans it.
     fn on_banning(&mut self, io: &Io<'_>, pnn: Pnn) {
         if self.leadership.is_ours() {
             let credits = u32::try_from(self.view.nodemap.nodes.len()).unwrap_or(u32::MAX);

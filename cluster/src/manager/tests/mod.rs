@@ -3,6 +3,7 @@
 mod chaos;
 mod daemon;
 mod elections;
+mod messages;
 mod recoveries;
 mod sim;
 mod tables;
