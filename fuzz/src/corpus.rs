@@ -81,7 +81,7 @@ fn sample(text: &str) -> Vec<u8> {
 fn part(target: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let body = Packet::decode(bytes).ok()?.body;
     match (target, body) {
-        ("stream" | "packet", _) => Some(bytes.to_vec()),
+        ("node" | "stream" | "packet", _) => Some(bytes.to_vec()),
         ("request", Body::ReqControl(it)) => {
             let head = [&it.opcode.to_ne_bytes()[..], &it.srvid.0.to_ne_bytes()].concat();
             Some([&head, it.data].concat())

@@ -8,6 +8,7 @@
 
 pub mod corpus;
 mod files;
+mod node;
 mod packets;
 
 /// An entry point.
@@ -36,6 +37,7 @@ macro_rules! targets {
 }
 
 targets! {
+    "node" 6 node::node, "what clients and nodes send, and what a node does about it";
     "stream" 4 packets::stream, "the stream of a node or a client, in pieces";
     "packet" 4 packets::packet, "one packet, with the control or message in it";
     "request" 4 packets::request, "a control's request: u32 opcode, u64 srvid, data";

@@ -25,7 +25,9 @@ fn what_was_found_once_is_well_now() {
 #[test]
 fn seeds_with_a_byte_changed_are_well() {
     for target in TARGETS {
-        for seed in corpus::seeds(target.name) {
+        // a whole node takes its time
+        let every = if target.name == "node" { 16 } else { 1 };
+        for seed in corpus::seeds(target.name).into_iter().step_by(every) {
             for at in 0..seed.len().min(96) {
                 (target.run)(&seed[..at]);
                 for value in [0, 1, 0x7f, 0xff, seed[at] ^ 1] {
