@@ -82,7 +82,7 @@ macro_rules! messages {
 }
 
 messages! {
-    /// A node made a recovery fail.
+    /// A node made a takeover run fail: the leader counts it against the node.
     Banning(Pnn) = BANNING;
     /// A node stands for leader.
     Election(ElectionMessage) = ELECTION;
@@ -100,11 +100,11 @@ messages! {
     StartIpreallocate(Ignored) = START_IPREALLOCATE;
     /// Obsolete: flags of a node.
     SetNodeFlags(NodeFlagChange) = SET_NODE_FLAGS;
-    /// Where an address is now.
+    /// Obsolete: where an address is now.
     RecdUpdateIp(PublicIp) = RECD_UPDATE_IP;
-    /// Records to migrate here.
+    /// Obsolete: records to migrate here; now the control of this name.
     VacuumFetch(RecBuffer) = VACUUM_FETCH;
-    /// A database to forget.
+    /// Obsolete: a database to forget; now the control DB_DETACH.
     DetachDatabase(DbId) = DETACH_DATABASE;
     /// Memory usage wanted; the answer is its text.
     MemDump(SrvidMessage) = MEM_DUMP;

@@ -56,7 +56,7 @@ wire_struct! {
 
     /// ECHO_DATA.
     pub struct EchoData {
-        /// When to answer, in milliseconds from now.
+        /// Meant as milliseconds until the answer; 4.17 and master answer at once.
         pub timeout: u32,
         /// What to answer.
         pub buf: Vec<u8>,
