@@ -24,6 +24,7 @@ pub static TYPES: &[(&str, &[Layout])] = layouts! {
     "Packets": Header, ReqCall<'_>, ReplyCall<'_>, ReqDmaster<'_>, ReplyDmaster<'_>, ReplyError<'_>,
         ReqMessage<'_>, ReqControl<'_>, ReplyControl<'_>, ReqKeepalive, ReqTunnel<'_>;
     "Records": RecordHeader, OwnedRecord, RecBuffer, KeyData, PushRecord;
+    "Global locks": GLockEntry, ServerId;
     "Databases": DbIdFlags, DbMap, DbSeqnum, DbVacuum, PullDbExt, TransDb, TraverseStart,
         TraverseStartExt, TraverseAll, TraverseAllExt;
     "Nodes": NodeAndFlags, NodeMap, VnnMap, NodeFlagChange, BanState, Uptime, TimeVal;
@@ -55,6 +56,7 @@ pub static NUMBERS: &[Numbers] = numbers![
     Capabilities,
     RecoveryMode,
     RunState,
+    GLockMode,
     Command,
     ScriptAction,
     RunFlags,

@@ -14,6 +14,7 @@ const NO_REPLY: &str = "no reply is wanted";
 const NOBODY: &str = "no program of 4.17 sends it";
 const LONG: &str = "seen, but of over 30 KB";
 const MASTER: &str = "after 4.17";
+const LIBRARY: &str = "4.17 has a function for it that none of its programs calls";
 
 /// Why a title has no sample.
 const REASONS: &[(&str, &str)] = &[
@@ -29,6 +30,8 @@ const REASONS: &[(&str, &str)] = &[
     ("REPLY_CONTROL DUMP_MEMORY", LONG),
     ("REPLY_CONTROL GET_STAT_HISTORY", LONG),
     ("REPLY_CONTROL PUSH_RECORD", NO_REPLY),
+    ("REQ_CONTROL GET_BAN_STATE", LIBRARY),
+    ("REQ_CONTROL ECHO_DATA", LIBRARY),
     ("REQ_CONTROL START_PERSISTENT_UPDATE", NOBODY),
     ("REPLY_CONTROL START_PERSISTENT_UPDATE", NOBODY),
     ("REQ_CONTROL CANCEL_PERSISTENT_UPDATE", NOBODY),
@@ -45,6 +48,9 @@ const REASONS: &[(&str, &str)] = &[
     ("REQ_MESSAGE IPREALLOCATED", MASTER),
     ("REQ_MESSAGE START_IPREALLOCATE", MASTER),
     ("REQ_MESSAGE SET_NODE_FLAGS", NOBODY),
+    ("REQ_MESSAGE RECD_UPDATE_IP", LIBRARY),
+    ("REQ_MESSAGE VACUUM_FETCH", NOBODY),
+    ("REQ_MESSAGE DETACH_DATABASE", NOBODY),
     ("REQ_MESSAGE GETLOG", NOBODY),
     ("REQ_MESSAGE CLEARLOG", NOBODY),
     ("EVENT_REQUEST SCRIPT", NOBODY),

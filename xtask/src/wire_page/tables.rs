@@ -110,7 +110,7 @@ fn linked(name: &str) -> String {
     let is_number = NUMBERS.iter().any(|numbers| numbers.name == name);
     match is_type || is_number {
         true => format!("[{name}](#{})", name.to_lowercase()),
-        false => name.to_owned(),
+        false => name.replace('<', "&lt;").replace('>', "&gt;"),
     }
 }
 
