@@ -13,8 +13,9 @@
 //! records of a DB_PULL are complete when the control is. Replies that fit no request are ignored.
 //! When the connection ends, everything that waits fails with [`Error::Disconnected`].
 //!
-//! Everything is bounded by [`Limits`]. A program that needs the one order of all packets, or its own
-//! bookkeeping, stands on [`link`] and [`Pending`] instead.
+//! [`Reconnecting`] connects again, and repeats nothing. Everything is bounded by [`Limits`]. A
+//! program that needs the one order of all packets, or its own bookkeeping, stands on [`link`] and
+//! [`Pending`] instead.
 //!
 //! ```no_run
 //! # async fn example() -> client::Result<()> {

@@ -5,3 +5,4 @@
 mod headers;
 mod programs;
 mod support;
+mod wide;

@@ -148,6 +148,7 @@ pub(crate) enum Whose {
 
 /// A daemon of one node in test mode; it ends with its standard input, so it ends with us.
 pub(crate) struct Daemon {
+    program: PathBuf,
     process: Child,
     base: tempfile::TempDir,
 }
@@ -166,18 +167,20 @@ impl Daemon {
         }
         let base = tempfile::tempdir().unwrap();
         configure(base.path());
-        let process = Command::new(program)
-            .arg("--interactive")
-            .env("CTDB_TEST_MODE", "yes")
-            .env("CTDB_BASE", base.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let daemon = Self { process, base };
+        let process = spawn(&program, base.path());
+        let daemon = Self {
+            program,
+            process,
+            base,
+        };
         daemon.wait();
         Some(daemon)
+    }
+
+    /// Starts it again after [`kill`](Self::kill), where it was.
+    pub(crate) fn restart(&mut self) {
+        self.process = spawn(&self.program, self.base.path());
+        self.wait();
     }
 
     /// Its socket.
@@ -188,7 +191,13 @@ impl Daemon {
 
     /// Ends it at once. When this returns, its sockets are closed.
     pub(crate) fn kill(&mut self) {
+        // C's has children that have its clients' sockets too
+        let pid = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         self.process.kill().unwrap();
+        for child in children.unwrap_or_default().split_whitespace() {
+            let _ = Command::new("kill").args(["-9", child]).status();
+        }
         self.process.wait().unwrap();
     }
 
@@ -201,6 +210,18 @@ impl Daemon {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+fn spawn(program: &Path, base: &Path) -> Child {
+    Command::new(program)
+        .arg("--interactive")
+        .env("CTDB_TEST_MODE", "yes")
+        .env("CTDB_BASE", base)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 fn configure(base: &Path) {

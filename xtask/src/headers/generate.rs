@@ -20,22 +20,44 @@ pub(crate) struct Header {
 }
 
 /// All of them.
-pub(crate) const HEADERS: [Header; 1] = [Header {
-    name: "ctdb.h",
-    config: "libctdb-ffi/header/ctdb.toml",
-    head: Some("libctdb-ffi/header/ctdb_head.h"),
-    trailer: Some("libctdb-ffi/header/ctdb_trailer.h"),
-    sources: &[
-        "libctdb-ffi/src/classic/handle.rs",
-        "libctdb-ffi/src/classic/log.rs",
-        "libctdb-ffi/src/classic/request.rs",
-        "libctdb-ffi/src/classic/message.rs",
-        "libctdb-ffi/src/classic/record.rs",
-        "libctdb-ffi/src/classic/traverse.rs",
-        "libctdb-ffi/src/classic/answers.rs",
-        "libctdb-ffi/src/classic/api",
-    ],
-}];
+pub(crate) const HEADERS: [Header; 2] = [
+    Header {
+        name: "ctdb.h",
+        config: "libctdb-ffi/header/ctdb.toml",
+        head: Some("libctdb-ffi/header/ctdb_head.h"),
+        trailer: Some("libctdb-ffi/header/ctdb_trailer.h"),
+        sources: &[
+            "libctdb-ffi/src/classic/handle.rs",
+            "libctdb-ffi/src/classic/log.rs",
+            "libctdb-ffi/src/classic/request.rs",
+            "libctdb-ffi/src/classic/message.rs",
+            "libctdb-ffi/src/classic/record.rs",
+            "libctdb-ffi/src/classic/traverse.rs",
+            "libctdb-ffi/src/classic/answers.rs",
+            "libctdb-ffi/src/classic/api",
+        ],
+    },
+    Header {
+        name: "ctdbx.h",
+        config: "libctdb-ffi/header/ctdbx.toml",
+        head: Some("libctdb-ffi/header/ctdbx_head.h"),
+        trailer: None,
+        sources: &[
+            "libctdb-ffi/src/wide/failure.rs",
+            "libctdb-ffi/src/wide/memory.rs",
+            "libctdb-ffi/src/wide/connection.rs",
+            "libctdb-ffi/src/wide/events.rs",
+            "libctdb-ffi/src/wide/subscription.rs",
+            "libctdb-ffi/src/wide/database.rs",
+            "libctdb-ffi/src/wide/record.rs",
+            "libctdb-ffi/src/wide/transaction.rs",
+            "libctdb-ffi/src/wide/g_lock.rs",
+            "libctdb-ffi/src/wide/traverse.rs",
+            "libctdb-ffi/src/wide/cluster.rs",
+            "libctdb-ffi/src/wide/control.rs",
+        ],
+    },
+];
 
 impl Header {
     /// The files that it is made of, besides the texts.
@@ -69,6 +91,28 @@ impl Header {
         }
         let mut text = Vec::new();
         builder.generate()?.write(&mut text);
-        Ok(String::from_utf8(text)?)
+        Ok(without_safety(&String::from_utf8(text)?))
     }
+}
+
+/// Leaves out what Rust wants to be said of a function and C takes for granted: valid handles, places that can be
+/// written.
+fn without_safety(text: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        let word = line.trim();
+        if word == "* # Safety" {
+            inside = true;
+            // the empty line before
+            if kept.last().is_some_and(|last| last.trim() == "*") {
+                kept.pop();
+            }
+        }
+        inside &= word != "*/";
+        if !inside {
+            kept.push(line);
+        }
+    }
+    kept.iter().flat_map(|line| [line, "\n"]).collect()
 }

@@ -1,0 +1,203 @@
+//! The interface of `ctdbx.h`, in C and through the bindings for Python, against our daemon and Debian's; and the
+//! programs of docs/libctdb.md.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{Daemon, Link, Whose, compile, library, root, run, succeeded, top};
+
+/// Those that need nothing but a daemon.
+const PROGRAMS: [&str; 4] = ["wide_all.c", "wide_threads.c", "wide_fork.c", "wide_both.c"];
+
+fn all_work_with(whose: Whose) {
+    // each with a daemon of its own: they count from nothing
+    for (source, link) in PROGRAMS
+        .into_iter()
+        .zip([Link::Shared, Link::Static].into_iter().cycle())
+    {
+        let Some(daemon) = Daemon::start(whose) else {
+            return;
+        };
+        let program = compile(source, link, &["-pthread"]);
+        let said = succeeded(source, &run(&program, &[&daemon.socket()]));
+        assert_eq!(said, "done\n", "{source}");
+    }
+}
+
+#[test]
+fn everything_wide_works_with_our_daemon() {
+    all_work_with(Whose::Ours);
+}
+
+#[test]
+fn everything_wide_works_with_the_c_daemon() {
+    all_work_with(Whose::C);
+}
+
+/// The daemon is killed under everything at once, and comes back when the program has seen what that does.
+fn dies_and_returns(whose: Whose) {
+    let Some(mut daemon) = Daemon::start(whose) else {
+        return;
+    };
+    let program = compile("wide_killed.c", Link::Shared, &["-pthread"]);
+    let mut process = Command::new("timeout")
+        .args(["-k", "5", "120"])
+        .arg(program)
+        .arg(daemon.socket())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut words = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut next = || words.next().transpose().unwrap().unwrap_or_default();
+    let mut heard = vec![next()];
+    daemon.kill();
+    heard.push(next());
+    if heard == ["kill", "start"] {
+        daemon.restart();
+        heard.push(next());
+    }
+    succeeded("wide_killed.c", &process.wait_with_output().unwrap());
+    assert_eq!(heard, ["kill", "start", "done"]);
+}
+
+#[test]
+fn our_daemon_dies_and_returns() {
+    dies_and_returns(Whose::Ours);
+}
+
+#[test]
+fn the_c_daemon_dies_and_returns() {
+    dies_and_returns(Whose::C);
+}
+
+#[test]
+fn memory_of_the_wide_interface_is_right_by_valgrind() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("skipped: needs valgrind");
+        return;
+    }
+    for source in PROGRAMS {
+        // of a forked child's memory a part belongs to a thread that it does not have
+        let leaks = match source {
+            "wide_fork.c" => "--leak-check=no",
+            _ => "--leak-check=full",
+        };
+        let daemon = Daemon::start(Whose::Ours).unwrap();
+        let program = compile(source, Link::Shared, &["-pthread"]);
+        let output = Command::new("timeout")
+            .args(["-k", "5", "300", "valgrind", "--quiet"])
+            .args([
+                "--error-exitcode=9",
+                "--errors-for-leak-kinds=definite",
+                leaks,
+            ])
+            .arg(program)
+            .arg(daemon.socket())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        succeeded(&format!("valgrind {source}"), &output);
+    }
+}
+
+/// Python with the bindings and the library; none, after a word why, where there is no Python.
+fn python() -> Option<Command> {
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("skipped: needs python3");
+        return None;
+    }
+    let mut command = Command::new("timeout");
+    command
+        .args(["-k", "5", "120", "python3", "-B"])
+        .env("PYTHONPATH", top().join("bindings/python"))
+        .env("CTDB_LIBRARY", library().join("libctdb.so.0"))
+        .stdin(Stdio::null());
+    Some(command)
+}
+
+fn python_tests_with(whose: Whose) {
+    let (Some(mut python), Some(daemon)) = (python(), Daemon::start(whose)) else {
+        return;
+    };
+    let output = python
+        .arg(top().join("bindings/python/test_ctdb.py"))
+        .env("CTDB_TEST_SOCKET", daemon.socket())
+        .output()
+        .unwrap();
+    succeeded("test_ctdb.py", &output);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("\nOK\n"), "some were skipped:\n{said}");
+}
+
+#[test]
+fn the_bindings_for_python_work_with_our_daemon() {
+    python_tests_with(Whose::Ours);
+}
+
+#[test]
+fn the_bindings_for_python_work_with_the_c_daemon() {
+    python_tests_with(Whose::C);
+}
+
+fn said_by(mut command: Command) -> String {
+    succeeded(&format!("{command:?}"), &command.output().unwrap())
+}
+
+/// An example of the crate `client`.
+fn example(name: &str, socket: &str) -> String {
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["run", "--quiet", "--package", "client", "--example", name])
+        .arg("--target-dir")
+        .arg(root().ancestors().nth(2).unwrap())
+        .args(["--", socket])
+        .current_dir(top());
+    said_by(command)
+}
+
+/// The same program in three languages counts on.
+#[test]
+fn the_programs_of_the_page_run() {
+    let daemon = Daemon::start(Whose::Ours).unwrap();
+    let socket = daemon.socket();
+    let source = top().join("docs/examples/counter.c");
+    let program = compile(source.to_str().unwrap(), Link::Shared, &[]);
+    assert_eq!(succeeded("counter.c", &run(&program, &[&socket])), "1\n");
+    assert_eq!(example("counter", &socket), "2\n");
+    assert_eq!(succeeded("counter.c", &run(&program, &[&socket])), "3\n");
+    if let Some(mut python) = python() {
+        python
+            .arg(top().join("docs/examples/counter.py"))
+            .arg(&socket);
+        assert_eq!(said_by(python), "4\n");
+    }
+}
+
+#[test]
+fn the_page_has_the_programs_as_they_are() {
+    let page = std::fs::read_to_string(top().join("docs/libctdb.md")).unwrap();
+    for file in [
+        "docs/examples/counter.c",
+        "docs/examples/counter.py",
+        "client/examples/counter.rs",
+    ] {
+        let text = std::fs::read_to_string(top().join(Path::new(file))).unwrap();
+        assert!(page.contains(&text), "{file}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_client_run() {
+    let daemon = Daemon::start(Whose::Ours).unwrap();
+    let socket = daemon.socket();
+    let status = example("status", &socket);
+    assert!(status.contains("RUNNING"), "{status}");
+    assert!(status.ends_with("the leader is node 0\n"), "{status}");
+    let first = example("transaction", &socket);
+    assert_eq!(first, "transaction 1: to = 100\n");
+    let messages = "message 3\nmessage 2\nmessage 1\n";
+    assert_eq!(example("messages", &socket), messages);
+}
