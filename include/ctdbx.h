@@ -960,6 +960,7 @@ int ctdbx_begin(const struct ctdbx_db *db,
 int ctdbx_transaction_fetch(struct ctdbx_transaction *transaction,
                             const void *key,
                             size_t size,
+                            int timeout,
                             struct ctdbx_blob *value);
 
 /**

@@ -349,7 +349,7 @@ _FUNCTIONS: Dict[str, List[Any]] = {
     "value": [_P, POINTER(_Blob)],
     "store_locked": [_P, *_BYTES],
     "begin": [_P, c_int, c_int, POINTER(_P)],
-    "transaction_fetch": [_P, *_BYTES, POINTER(_Blob)],
+    "transaction_fetch": [_P, *_BYTES, c_int, POINTER(_Blob)],
     "transaction_store": [_P, *_BYTES, *_BYTES],
     "commit": [_P, c_int],
     "g_lock": [_P, *_BYTES, c_int, c_int, POINTER(_P)],
@@ -930,9 +930,10 @@ class Transaction(_Handle):
             self.commit(self._timeout)
         self.close()
 
-    def fetch(self, key: bytes) -> bytes:
+    def fetch(self, key: bytes, timeout: Optional[float] = TIMEOUT) -> bytes:
         """A record's value as the transaction sees it; empty if there is none."""
-        return _blob("transaction_fetch", self._pointer, key, len(key))
+        limit = _milliseconds(timeout)
+        return _blob("transaction_fetch", self._pointer, key, len(key), limit)
 
     def store(self, key: bytes, value: bytes) -> None:
         """Writes a record with the commit; an empty value deletes it."""

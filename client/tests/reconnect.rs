@@ -97,7 +97,9 @@ async fn the_end_is_noticed_by_all() {
     };
     // the daemon is dropped
     tokio::time::timeout(LIMIT, client.closed()).await.unwrap();
-    tokio::time::timeout(LIMIT, client.clone().closed()).await.unwrap();
+    tokio::time::timeout(LIMIT, client.clone().closed())
+        .await
+        .unwrap();
     let message = client.message(NODE, Srvid(1), b"x");
     assert!(matches!(message, Err(Error::Disconnected)), "{message:?}");
 }

@@ -28,7 +28,10 @@ pub enum Patience {
     /// ever by a client that is stopped.
     #[default]
     Block,
-    /// The lock is tried every few milliseconds, until the deadline; other tasks go on.
+    /// The lock is tried every few milliseconds, until the deadline; other tasks go on. For a thread
+    /// whose tasks have nothing to do with each other: a task that waits in the system call would keep
+    /// another one from giving back what is waited for. Reads that take a time-out, and transactions'
+    /// commits, keep to it too.
     Try,
 }
 
@@ -122,6 +125,10 @@ impl Database {
     #[must_use]
     pub fn with_patience(self, patience: Patience) -> Self {
         Self { patience, ..self }
+    }
+
+    pub(super) const fn patience(&self) -> Patience {
+        self.patience
     }
 
     pub(super) fn node(&self) -> Pnn {

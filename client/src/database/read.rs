@@ -56,10 +56,12 @@ impl Database {
     /// # Errors
     /// Those of a call, and of [`peek`](Self::peek).
     pub async fn read(&self, key: &[u8], timeout: Duration) -> Result<Bytes> {
-        match self.readable_copy(key)? {
+        let deadline = Deadline::after(timeout);
+        match self.readable_copy(key, deadline).await? {
             Some(value) => Ok(value),
             None if self.kind() == DatabaseKind::Volatile => {
-                self.client.fetch(self.id(), key, timeout).await
+                let left = deadline.left("read", self.node())?;
+                self.client.fetch(self.id(), key, left).await
             }
             // every node has all there is
             None => Ok(Bytes::new()),
@@ -79,7 +81,7 @@ impl Database {
         let deadline = Deadline::after(timeout);
         let flags = CallFlags::IMMEDIATE_MIGRATION | CallFlags::WANT_READONLY;
         loop {
-            if let Some(value) = self.readable_copy(key)? {
+            if let Some(value) = self.readable_copy(key, deadline).await? {
                 return Ok(value);
             }
             let left = deadline.left("read_only", self.node())?;
@@ -87,7 +89,8 @@ impl Database {
         }
     }
 
-    fn readable_copy(&self, key: &[u8]) -> Result<Option<Bytes>> {
+    async fn readable_copy(&self, key: &[u8], deadline: Deadline) -> Result<Option<Bytes>> {
+        let _held = self.hold_chain(key, deadline).await?;
         let volatile = self.kind() == DatabaseKind::Volatile;
         let node = self.node();
         let copy = self.peek(key, |record| {

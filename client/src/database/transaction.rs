@@ -77,6 +77,19 @@ impl Database {
     }
 }
 
+impl Database {
+    /// The same, waiting for the chain lock as its [`Patience`](super::Patience) says.
+    ///
+    /// # Errors
+    /// Those of [`sequence_number`](Self::sequence_number), and [`Error::TimedOut`].
+    pub async fn sequence_number_within(&self, timeout: Duration) -> Result<u64> {
+        let _held = self
+            .hold_chain(SEQNUM_KEY, Deadline::after(timeout))
+            .await?;
+        self.sequence_number()
+    }
+}
+
 impl Transaction<'_> {
     /// A record's value as this transaction sees it; empty if there is none.
     ///
@@ -87,6 +100,15 @@ impl Transaction<'_> {
             Some(value) => Ok(value.clone()),
             None => Ok(self.stored(key)?.1),
         }
+    }
+
+    /// The same, waiting for the chain lock as the database's [`Patience`](super::Patience) says.
+    ///
+    /// # Errors
+    /// Those of [`fetch`](Self::fetch), and [`Error::TimedOut`].
+    pub async fn fetch_within(&self, key: &[u8], timeout: Duration) -> Result<Vec<u8>> {
+        let _held = self.db.hold_chain(key, Deadline::after(timeout)).await?;
+        self.fetch(key)
     }
 
     /// Writes a value at the end of the transaction.
@@ -122,7 +144,7 @@ impl Transaction<'_> {
     /// error nothing is written.
     pub async fn commit(self, timeout: Duration) -> Result<()> {
         let deadline = Deadline::after(timeout);
-        let changes = self.changes()?;
+        let changes = self.changes(deadline).await?;
         if !changes.is_empty() {
             self.write(changes, deadline).await?;
         }
@@ -143,9 +165,10 @@ impl Transaction<'_> {
     }
 
     /// What differs from the local copy, with the headers that the records are to have.
-    fn changes(&self) -> Result<RecBuffer> {
+    async fn changes(&self, deadline: Deadline) -> Result<RecBuffer> {
         let mut changes = RecBuffer::new(self.db.id());
         for (key, value) in &self.writes {
+            let _held = self.db.hold_chain(key, deadline).await?;
             let (header, old) = self.stored(key)?;
             if old != *value {
                 self.push(&mut changes, header, (key, value));
@@ -164,10 +187,12 @@ impl Transaction<'_> {
     }
 
     async fn write(&self, mut changes: RecBuffer, deadline: Deadline) -> Result<()> {
+        let held = self.db.hold_chain(SEQNUM_KEY, deadline).await?;
         let before = self.db.sequence_number()?;
         let after = before.wrapping_add(1);
         let number = after.to_ne_bytes();
         let (header, _) = self.stored(SEQNUM_KEY)?;
+        drop(held);
         self.push(&mut changes, header, (SEQNUM_KEY, &number));
         let mut pause = PAUSES.0;
         loop {
@@ -175,7 +200,11 @@ impl Transaction<'_> {
                 return Ok(());
             };
             // smbd and upstream's clients take a refusal as the end of a recovery
-            match self.db.sequence_number()? {
+            let held = self.db.hold_chain(SEQNUM_KEY, deadline).await;
+            let held = held.map_err(|error| self.unknown(before, error.to_string()))?;
+            let now = self.db.sequence_number()?;
+            drop(held);
+            match now {
                 now if now == after => return Ok(()),
                 now if now == before => {}
                 now => return Err(self.unknown(before, format!("it is {now} now"))),

@@ -20,7 +20,7 @@ use wire::packet::CallFlags;
 use wire::types::{KeyData, RECORD_HEADER_SIZE, RecordHeader};
 
 use super::claims::{Claim, claim};
-use super::open::{Database, Deadline};
+use super::open::{Database, Deadline, Patience};
 use super::{DatabaseKind, read};
 use crate::error::{Error, Result};
 
@@ -35,9 +35,11 @@ pub struct RecordLock<'a> {
     stored: Vec<u8>,
 }
 
-/// The lock of the record's chain.
+/// The lock of a record's chain, until it is dropped. Locks of one thread count: what the thread reads
+/// of the chain meanwhile does not wait.
 #[derive(Debug)]
-struct ChainLock<'a> {
+#[must_use]
+pub(super) struct ChainLock<'a> {
     db: &'a Database,
     key: &'a [u8],
 }
@@ -79,6 +81,21 @@ impl Database {
                 .move_here((self.id(), key), CallFlags::IMMEDIATE_MIGRATION, left)
                 .await?;
         }
+    }
+}
+
+impl Database {
+    /// For a read that must not wait in the system call: holds the chain; nothing if it may.
+    pub(super) async fn hold_chain<'a>(
+        &'a self,
+        key: &'a [u8],
+        deadline: Deadline,
+    ) -> Result<Option<ChainLock<'a>>> {
+        if self.patience() == Patience::Block {
+            return Ok(None);
+        }
+        self.lock_chain(key, deadline).await?;
+        Ok(Some(ChainLock { db: self, key }))
     }
 }
 

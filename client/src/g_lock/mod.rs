@@ -34,7 +34,7 @@ use wire::coding::{Decode, Encode};
 use wire::types::{DbFlags, GLockEntry, GLockList, GLockMode, ServerId};
 
 use crate::connection::Client;
-use crate::database::{Database, Deadline, RecordLock};
+use crate::database::{Database, Deadline, Patience, RecordLock};
 use crate::error::Result;
 use queue::{Behind, Signal};
 use service::Inner;
@@ -79,10 +79,18 @@ impl GLocks {
     /// # Errors
     /// Those of [`Client::open_database`] and [`Client::register`].
     pub async fn open(client: &Client, timeout: Duration) -> Result<Self> {
+        Self::open_with(client, Patience::default(), timeout).await
+    }
+
+    /// The same with another way to wait for the chain locks of the database.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn open_with(client: &Client, patience: Patience, timeout: Duration) -> Result<Self> {
         let db = client
             .open_database(NAME, DbFlags::empty(), timeout)
             .await?;
-        let inner = service::start(db).await?;
+        let inner = service::start(db.with_patience(patience)).await?;
         Ok(Self { inner })
     }
 

@@ -326,8 +326,8 @@ pub unsafe extern "C" fn ctdbx_sequence_number(
         border::wanted(number)?;
         // SAFETY: the caller's
         let db = unsafe { border::shared(db) }?;
-        let seen = db.run(("sequence_number", timeout), |db, _| async move {
-            Ok(db.sequence_number()?)
+        let seen = db.run(("sequence_number", timeout), |db, deadline| async move {
+            Ok(db.sequence_number_within(deadline.left()).await?)
         })?;
         // SAFETY: checked above
         unsafe { border::put(number, seen) };

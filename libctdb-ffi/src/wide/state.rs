@@ -193,7 +193,7 @@ impl Connection {
                 return Ok(locks.clone());
             }
             *locks = None;
-            let opened = GLocks::open(&client, deadline.left()).await?;
+            let opened = GLocks::open_with(&client, Patience::Try, deadline.left()).await?;
             *locks = Some((client, opened.clone()));
             Ok(opened)
         };

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Database, GLocks, Transaction};
+use client::{Database, GLocks};
 use wire::types::GLockMode;
 
 use super::border::{self, Outcome};
@@ -33,7 +33,7 @@ pub struct ctdbx_transaction {
 /// What is done in it.
 #[derive(Debug)]
 enum Order {
-    Fetch(Vec<u8>, Answer<Vec<u8>>),
+    Fetch((Vec<u8>, Duration), Answer<Vec<u8>>),
     Store((Vec<u8>, Vec<u8>), Answer<()>),
     Commit(Duration, Answer<()>),
     Cancel(Answer<()>),
@@ -82,7 +82,15 @@ async fn hold(
         return;
     }
     while let Some(order) = orders.next(db.client()).await {
-        transaction = match order {
+        match order {
+            Order::Fetch((key, timeout), answer) => {
+                let found = transaction.fetch_within(&key, timeout).await;
+                let _ = answer.send(found.map_err(Into::into));
+            }
+            Order::Store((key, value), answer) => {
+                let stored = transaction.store(&key, &value);
+                let _ = answer.send(stored.map_err(Into::into));
+            }
             Order::Commit(timeout, answer) => {
                 let done = transaction.commit(timeout).await;
                 return drop(answer.send(done.map_err(Into::into)));
@@ -91,23 +99,8 @@ async fn hold(
                 let done = transaction.cancel(CANCEL).await;
                 return drop(answer.send(done.map_err(Into::into)));
             }
-            other => work(transaction, other),
-        };
-    }
-}
-
-fn work<'a>(mut transaction: Transaction<'a>, order: Order) -> Transaction<'a> {
-    match order {
-        Order::Fetch(key, answer) => {
-            let _ = answer.send(transaction.fetch(&key).map_err(Into::into));
         }
-        Order::Store((key, value), answer) => {
-            let _ = answer.send(transaction.store(&key, &value).map_err(Into::into));
-        }
-        // these end it, and are dealt with by who owns it
-        Order::Commit(..) | Order::Cancel(_) => {}
     }
-    transaction
 }
 
 /// Begins a transaction on a persistent or replicated database, waiting for others. `mode`:
@@ -146,13 +139,14 @@ pub unsafe extern "C" fn ctdbx_transaction_fetch(
     transaction: *mut ctdbx_transaction,
     key: *const c_void,
     size: usize,
+    timeout: c_int,
     value: *mut ctdbx_blob,
 ) -> c_int {
     border::enter(|| {
         border::wanted(value)?;
         // SAFETY: the caller's
         let (transaction, key) = unsafe { (border::own(transaction)?, border::bytes(key, size)?) };
-        let order = |answer| Order::Fetch(key.to_vec(), answer);
+        let order = |answer| Order::Fetch((key.to_vec(), border::limit(timeout)), answer);
         let found = transaction.task.ask(&transaction.client, order)?;
         let blob = memory::blob(&found)?;
         // SAFETY: checked above

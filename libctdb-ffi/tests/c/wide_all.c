@@ -193,7 +193,7 @@ static void transactions(struct ctdbx_client *client, const char *name, uint32_t
 	must(ctdbx_transaction_store(transaction, TEXT("key"), TEXT("value")));
 	must(ctdbx_transaction_store(transaction, TEXT("gone"), TEXT("soon")));
 	must(ctdbx_transaction_store(transaction, TEXT("gone"), NULL, 0));
-	must(ctdbx_transaction_fetch(transaction, TEXT("key"), &blob));
+	must(ctdbx_transaction_fetch(transaction, TEXT("key"), LIMIT, &blob));
 	check(equal(blob, "value"));
 	must(ctdbx_read(db, TEXT("key"), LIMIT, &blob));
 	check(equal(blob, ""));

@@ -50,7 +50,7 @@ static void *transact(void *unused)
 	(void)unused;
 	for (turn = 0; turn < TURNS / 10; turn++) {
 		must(ctdbx_begin(persistent, CTDBX_WRITE, LIMIT, &transaction));
-		must(ctdbx_transaction_fetch(transaction, TEXT("counter"), &blob));
+		must(ctdbx_transaction_fetch(transaction, TEXT("counter"), LIMIT, &blob));
 		value = number(blob.data, blob.size) + 1;
 		ctdbx_free(blob.data);
 		must(ctdbx_transaction_store(transaction, TEXT("counter"), &value, sizeof(value)));
