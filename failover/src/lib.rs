@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod allocation;
 mod announce;
 mod connections;
 mod controls;
