@@ -232,6 +232,7 @@ impl Setup {
             listener,
             nodes,
             nodes_source: self.nodes_source,
+            failover_disabled: self.config.failover.disabled,
             cluster: self.config.cluster,
             event_daemon,
             paths: self.paths,

@@ -1,7 +1,7 @@
 //! The machines of a manager, and the way inputs take to them.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{debug, warn};
 use wire::message::Message;
@@ -55,6 +55,11 @@ pub(super) struct Engine {
     pub(super) need_recovery: bool,
     pub(super) takeover: Takeover,
     pub(super) need_takeover: bool,
+    /// Nodes that are to get addresses in the next takeover run.
+    pub(super) rebalance: BTreeSet<Pnn>,
+    /// Those of the takeover run in progress.
+    pub(super) rebalancing: BTreeSet<Pnn>,
+    pub(super) failover_disabled: bool,
     /// Whether the takeover run in progress is the end of a recovery.
     pub(super) ends_recovery: bool,
     // what others asked
@@ -87,6 +92,9 @@ impl Engine {
             need_recovery: false,
             takeover: Takeover::default(),
             need_takeover: false,
+            rebalance: BTreeSet::new(),
+            rebalancing: BTreeSet::new(),
+            failover_disabled: settings.failover_disabled,
             ends_recovery: false,
             takeover_gate: Gate::new("takeover runs"),
             recovery_gate: Gate::new("recoveries"),
@@ -179,10 +187,8 @@ impl Engine {
             }
         } else if let Some(progress) = self.peers.handle_reply(io, &self.view, token, result) {
             self.on_peers(io, progress);
-        } else if let Some(over) = self.takeover.handle_reply(io, token, result) {
-            if over {
-                self.on_takeover_over(io);
-            }
+        } else if let Some(progress) = self.takeover.handle_reply(io, token, result) {
+            self.on_takeover(io, progress);
         } else if let Some(chore) = self.chores.remove(&token) {
             self.on_chore(chore, judge(result.clone(), false));
         } else if let Some(recovery) = &mut self.recovery {

@@ -7,7 +7,7 @@ use wire::Pnn;
 use wire::control::Request;
 use wire::message::Message;
 use wire::packet::ControlFlags;
-use wire::types::{BanState, Ignored, NodeFlags, RecoveryMode};
+use wire::types::{BanState, Ignored, NodeFlags, RecoveryMode, SrvidMessage};
 
 use super::consistency::{Findings, RECOVERY_NORMAL, Trouble};
 use super::engine::{Chore, Engine};
@@ -17,7 +17,7 @@ use super::leader::Event as LeaderEvent;
 use super::monitor::{Answers, Progress};
 use super::ports::Io;
 use super::recovery::{self, Recovery};
-use super::takeover::Takeover;
+use super::takeover::{self, Takeover};
 use super::view::seconds;
 
 /// A RecoverInterval of 0 must not make us spin.
@@ -116,6 +116,7 @@ impl Engine {
         self.need_recovery = false;
         self.need_takeover = false;
         self.takeover_requests.clear();
+        self.rebalance.clear();
         let leader = self.leadership.pnn(self.view.pnn);
         let flags = leader.and_then(|pnn| self.view.flags(pnn));
         if flags.is_some_and(|flags| flags.contains(NodeFlags::DISCONNECTED))
@@ -217,7 +218,7 @@ impl Engine {
             return;
         }
         self.ends_recovery = true;
-        self.takeover.begin(io, &self.view, Vec::new());
+        self.begin_takeover(io, Vec::new());
     }
 
     fn on_recovered(&mut self, io: &mut Io<'_>) {
@@ -241,12 +242,38 @@ impl Engine {
         if wanted && !self.takeover_gate.is_disabled(io.now) {
             self.takeover_gate.begin(io.now);
             let requests = core::mem::take(&mut self.takeover_requests);
-            self.takeover.begin(io, &self.view, requests);
+            self.begin_takeover(io, requests);
         }
     }
 
-    pub(super) fn on_takeover_over(&mut self, io: &mut Io<'_>) {
-        self.need_takeover = false;
+    fn begin_takeover(&mut self, io: &mut Io<'_>, requests: Vec<SrvidMessage>) {
+        self.rebalancing = core::mem::take(&mut self.rebalance);
+        let order = takeover::Order {
+            requests,
+            rebalance: self.rebalancing.clone(),
+            disabled: self.failover_disabled,
+        };
+        self.takeover.begin(io, &self.view, order);
+    }
+
+    /// The takeover run has come further. One that failed is made again in the next round.
+    pub(super) fn on_takeover(&mut self, io: &mut Io<'_>, progress: takeover::Progress) {
+        match progress {
+            takeover::Progress::Waiting => return,
+            takeover::Progress::Complete => {
+                self.need_takeover = false;
+                self.rebalancing.clear();
+            }
+            takeover::Progress::Failed { culprit } => {
+                self.need_takeover = true;
+                self.rebalance.append(&mut self.rebalancing);
+                if let Some(pnn) = culprit.filter(|_| self.view.tunables.enable_bans != 0) {
+                    warn!("Assigning banning credits to node {pnn}");
+                    let credits = self.view.nodemap.nodes.len();
+                    self.blame(io, pnn, u32::try_from(credits).unwrap_or(u32::MAX));
+                }
+            }
+        }
         self.takeover_gate.end();
         if core::mem::take(&mut self.ends_recovery) {
             self.on_recovered(io);

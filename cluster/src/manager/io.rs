@@ -21,6 +21,8 @@ pub struct Settings {
     pub leader_timeout: Duration,
     /// `leader capability` of ctdb.conf: whether this node may lead.
     pub leader_capability: bool,
+    /// `failover: disabled` of ctdb.conf: a takeover run moves no addresses.
+    pub failover_disabled: bool,
     /// The Unix time at [`Time::ZERO`](crate::Time::ZERO): ballots carry wall-clock times, which
     /// C nodes compare with their own.
     pub wall_clock: Duration,
@@ -35,6 +37,7 @@ impl Settings {
             cluster_lock: None,
             leader_timeout: Duration::from_secs(5),
             leader_capability: true,
+            failover_disabled: false,
             wall_clock: Duration::ZERO,
         }
     }

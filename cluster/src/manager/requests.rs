@@ -146,7 +146,13 @@ impl Engine {
             }
             Message::MemDump(request) => self.on_mem_dump(io, &request),
             Message::ReloadNodes(_) => self.hurry(io),
-            Message::RebalanceNode(pnn) => info!("Setting up rebalance of IPs to node {pnn}"),
+            Message::RebalanceNode(pnn) if self.leadership.is_ours() => {
+                info!("Setting up rebalance of IPs to node {pnn}");
+                if self.view.flags(pnn).is_some() {
+                    self.rebalance.insert(pnn);
+                }
+            }
+            Message::RebalanceNode(_) => {}
             other => warn!(srvid = %other.srvid(), "SRVID is obsolete"),
         }
     }

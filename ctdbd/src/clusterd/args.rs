@@ -23,6 +23,8 @@ pub struct Args {
     pub leader_timeout: Duration,
     /// `leader capability`.
     pub leader_capability: bool,
+    /// `failover: disabled`.
+    pub failover_disabled: bool,
 }
 
 /// A command line that ctdbd did not write.
@@ -46,7 +48,7 @@ impl Args {
     /// [`ArgsError`].
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, ArgsError> {
         let mut args = args.into_iter();
-        let (mut pnn, mut socket) = (None, None);
+        let (mut pnn, mut socket, mut failover_disabled) = (None, None, false);
         let Cluster {
             mut cluster_lock,
             mut leader_timeout,
@@ -73,6 +75,7 @@ impl Args {
                     leader_timeout = Duration::from_secs(seconds);
                 }
                 Some("--no-leader") => leader_capability = false,
+                Some("--no-failover") => failover_disabled = true,
                 _ => return Err(ArgsError::Unknown(arg)),
             }
         }
@@ -82,6 +85,7 @@ impl Args {
             cluster_lock,
             leader_timeout,
             leader_capability,
+            failover_disabled,
         })
     }
 
@@ -99,6 +103,9 @@ impl Args {
         }
         if !self.leader_capability {
             words.push("--no-leader".into());
+        }
+        if self.failover_disabled {
+            words.push("--no-failover".into());
         }
         words
     }
@@ -121,6 +128,7 @@ mod tests {
             cluster_lock: None,
             leader_timeout: Duration::from_secs(5),
             leader_capability: true,
+            failover_disabled: false,
         });
         assert_eq!(parse(&["--pnn", "3", "--socket", "/s"]), expected);
         assert_eq!(parse(&["--socket", "/s", "--pnn", "3"]), expected);
@@ -134,6 +142,7 @@ mod tests {
             cluster_lock: Some("!/bin/lock a".parse().unwrap()),
             leader_timeout: Duration::from_secs(9),
             leader_capability: false,
+            failover_disabled: true,
         };
         assert_eq!(Args::parse(args.words()), Ok(args));
     }

@@ -82,6 +82,7 @@ impl Shell {
             cluster_lock: lock.as_ref().map(|lock| lock.text().to_owned()),
             leader_timeout: args.leader_timeout,
             leader_capability: args.leader_capability,
+            failover_disabled: args.failover_disabled,
             wall_clock,
             ..Settings::new(pnn)
         };

@@ -76,6 +76,8 @@ pub struct Parts {
     pub nodes_source: NodesSource,
     /// What ctdb.conf says about the cluster.
     pub cluster: Cluster,
+    /// `failover: disabled` of ctdb.conf.
+    pub failover_disabled: bool,
     /// Folders and helper programs.
     pub paths: Paths,
     /// The port of the nodes.
@@ -157,6 +159,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
         cluster_lock: parts.cluster.lock().cloned(),
         leader_timeout: parts.cluster.leader_timeout,
         leader_capability: parts.cluster.leader_capability,
+        failover_disabled: parts.failover_disabled,
     };
     let test_mode = parts.paths.test_mode();
     let handle = Rc::new_cyclic(|this| {

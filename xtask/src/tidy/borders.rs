@@ -14,10 +14,11 @@ const LGPL: [&str; 6] = ["wire", "config", "tdb-sys", "tdb", "client", "libctdb-
 const CORE: [&str; 5] = ["wire", "database", "cluster", "service", "failover"];
 /// All that the core crates may depend on; hashbrown and equivalent come with indexmap, the last two
 /// with tracing.
-const CORE_DEPENDENCIES: [&str; 14] = [
+const CORE_DEPENDENCIES: [&str; 15] = [
     "wire",
     "database",
     "cluster",
+    "failover",
     "bitflags",
     "indexmap",
     "hashbrown",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wire::coding::{Decode, Encode};
 use wire::control::Request;
+use wire::packet::ControlFlags;
 use wire::tunables::Tunables;
 use wire::types::{
     Capabilities, DbFlags, DbIdFlags, DbMap, NodeAndFlags, NodeFlagChange, NodeFlags, NodeMap,
@@ -12,6 +13,7 @@ use wire::types::{
 };
 use wire::{DbId, Generation, Pnn, ReqId, Srvid, db_id};
 
+use super::addresses::Addresses;
 use crate::manager::ControlAnswer;
 
 /// Records by key.
@@ -46,6 +48,7 @@ pub(super) struct Daemon {
     pub(super) frozen: bool,
     pub(super) recoveries: u32,
     pub(super) reallocations: u32,
+    pub(super) addresses: Addresses,
 }
 
 impl Daemon {
@@ -67,6 +70,7 @@ impl Daemon {
             frozen: true,
             recoveries: 0,
             reallocations: 0,
+            addresses: Addresses::default(),
         }
     }
 
@@ -130,7 +134,16 @@ impl Daemon {
         }
     }
 
-    pub(super) fn handle(&mut self, request: Request) -> (Result<ControlAnswer, String>, Pulled) {
+    pub(super) fn handle(
+        &mut self,
+        request: Request,
+        flags: ControlFlags,
+    ) -> (Result<ControlAnswer, String>, Pulled) {
+        let healthy = self.flags[self.pnn.0 as usize].is_empty();
+        let answer = self.addresses.answer(self.pnn, healthy, &request, flags);
+        if let Some(answer) = answer {
+            return (Ok(answer), None);
+        }
         let mut pulled = None;
         let result = match request {
             Request::DbPull(pull) => self.pull(pull).map(|(count, records)| {

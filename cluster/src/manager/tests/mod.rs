@@ -1,5 +1,6 @@
 //! Several managers and their daemons in memory, with virtual time.
 
+mod addresses;
 mod chaos;
 mod daemon;
 mod elections;
@@ -7,4 +8,5 @@ mod messages;
 mod recoveries;
 mod sim;
 mod tables;
+mod takeovers;
 mod tunables;

@@ -27,6 +27,7 @@ enum Event {
         to: usize,
         token: Token,
         request: Request,
+        flags: ControlFlags,
         expires: Option<Time>,
     },
     Input {
@@ -173,6 +174,7 @@ impl Sim {
             self.nodes[n].daemon.flags[other].insert(NodeFlags::DISCONNECTED);
         }
         self.nodes[n].daemon.flags[n].remove(NodeFlags::DISCONNECTED);
+        self.nodes[n].daemon.addresses.here.clear();
     }
 
     /// The node is back, with its disk, and frozen.
@@ -280,9 +282,10 @@ impl Sim {
                 to,
                 token,
                 request,
+                flags,
                 expires,
             } => {
-                self.on_control(from, to, token, request, expires);
+                self.on_control((from, to), token, (request, flags), expires);
             }
             Event::Input { to, life, input } => {
                 if self.nodes[to].up && self.nodes[to].life == life {
@@ -307,10 +310,9 @@ impl Sim {
 
     fn on_control(
         &mut self,
-        from: usize,
-        to: usize,
+        (from, to): (usize, usize),
         token: Token,
-        request: Request,
+        (request, flags): (Request, ControlFlags),
         expires: Option<Time>,
     ) {
         let trap = self
@@ -334,15 +336,21 @@ impl Sim {
                 ..ControlAnswer::default()
             })
         } else {
-            Ok(self.execute(from, to, request))
+            Ok(self.execute(from, to, request, flags))
         };
         if expires.is_some() {
             self.reply(from, DELAY, token, result);
         }
     }
 
-    fn execute(&mut self, from: usize, to: usize, request: Request) -> ControlAnswer {
-        let (result, pulled) = self.nodes[to].daemon.handle(request);
+    fn execute(
+        &mut self,
+        from: usize,
+        to: usize,
+        request: Request,
+        flags: ControlFlags,
+    ) -> ControlAnswer {
+        let (result, pulled) = self.nodes[to].daemon.handle(request, flags);
         if let Some((srvid, data)) = pulled {
             self.at(
                 DELAY,
@@ -436,6 +444,7 @@ impl Sim {
                             to,
                             token,
                             request,
+                            flags,
                             expires,
                         },
                     );

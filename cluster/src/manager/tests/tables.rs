@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use wire::Pnn;
 
 use crate::manager::recovery::{self, Phase};
-use crate::manager::{cluster_lock, election, leader, monitor};
+use crate::manager::{cluster_lock, election, leader, monitor, takeover};
 
 /// One line for each state and event that does something.
 fn table<S: Debug + Copy + PartialEq, E: Debug + Copy, R: Debug>(
@@ -258,5 +258,48 @@ fn database() {
     Thawing + AnsweredCounted -> Done
     Thawing + AnsweredMore -> Done
     Thawing + Fault -> Failed
+    ");
+}
+
+#[test]
+fn takeover_run() {
+    use takeover::{Event, State, next};
+    let states = [
+        State::Idle,
+        State::Knowing,
+        State::Available,
+        State::Releasing,
+        State::Taking,
+        State::Reallocating,
+    ];
+    let events = [
+        Event::Begin,
+        Event::BeginWithout,
+        Event::Done,
+        Event::Nothing,
+        Event::Failed,
+    ];
+    insta::assert_snapshot!(table(&states, &events, |s, e| (next(s, e), ()), "()"), @"
+    Idle + Begin -> Knowing
+    Idle + BeginWithout -> Reallocating
+    Knowing + BeginWithout -> Reallocating
+    Knowing + Done -> Available
+    Knowing + Failed -> Idle
+    Available + Begin -> Knowing
+    Available + BeginWithout -> Reallocating
+    Available + Done -> Releasing
+    Available + Nothing -> Reallocating
+    Available + Failed -> Idle
+    Releasing + Begin -> Knowing
+    Releasing + BeginWithout -> Reallocating
+    Releasing + Done -> Taking
+    Releasing + Failed -> Idle
+    Taking + Begin -> Knowing
+    Taking + BeginWithout -> Reallocating
+    Taking + Done -> Reallocating
+    Taking + Failed -> Idle
+    Reallocating + Begin -> Knowing
+    Reallocating + Done -> Idle
+    Reallocating + Failed -> Idle
     ");
 }

@@ -133,14 +133,13 @@ fn takeover_timeout_bounds_a_takeover_run() {
     recover(&mut sim);
     sim.run_until_healthy();
     sim.run_seconds(1);
-    let found = timeouts(&sim, Opcode::Ipreallocated);
-    assert!(!found.is_empty());
-    assert!(
-        found
-            .iter()
-            .all(|timeout| *timeout == Duration::from_secs(4)),
-        "{found:?}"
-    );
+    // the steps that move addresses have three times as long together
+    for (opcode, seconds) in [(Opcode::GetPublicIps, 4), (Opcode::Ipreallocated, 12)] {
+        let found = timeouts(&sim, opcode);
+        let wanted = Duration::from_secs(seconds);
+        assert!(!found.is_empty(), "{opcode:?}");
+        assert!(found.iter().all(|timeout| *timeout == wanted), "{found:?}");
+    }
 }
 
 #[test]
