@@ -291,7 +291,7 @@ impl Setup {
                 tunables: self.tunables.clone(),
             },
             failover: self
-                .public_addresses(me)
+                .public_addresses(me, event_daemon)
                 .context("Unable to setup public IP addresses")?,
             system: Box::new(ThisMachine),
             event_daemon,
@@ -301,7 +301,8 @@ impl Setup {
         })
     }
 
-    fn public_addresses(&self, me: Pnn) -> anyhow::Result<Failover> {
+    /// Addresses are put on interfaces by event scripts: without an event daemon they would only be believed to be there.
+    fn public_addresses(&self, me: Pnn, event_daemon: bool) -> anyhow::Result<Failover> {
         let settings = failover::Settings {
             me,
             addresses: addresses::load(&self.paths)?,
@@ -309,10 +310,14 @@ impl Setup {
             real: !self.paths.test_mode(),
             tunables: self.tunables.clone(),
         };
-        let count = settings.addresses.len();
+        let (any, disabled) = (!settings.addresses.is_empty(), settings.disabled);
         let failover = Failover::new(settings, &ThisMachine)?;
-        if count > 0 {
-            let file = self.paths.public_addresses();
+        let file = self.paths.public_addresses();
+        if any && !event_daemon && !disabled {
+            let file = file.display();
+            bail!("{file} has public addresses, and there is no event daemon to move them");
+        }
+        if any {
             info!("Loaded public addresses from {}", file.display());
         }
         Ok(failover)

@@ -10,13 +10,17 @@ use crate::step::{cargo, is_root, run as run_step, step, target_dir, text};
 use crate::{package, setup};
 
 /// The runs with a real Samba: what they are, and the arguments of `compat`.
-const WITH_SAMBA: [(&str, &[&str]); 7] = [
+const WITH_SAMBA: [(&str, &[&str]); 8] = [
     ("three nodes of ours", &["accept"]),
     ("a C node among ours", &["accept", "--theirs", "1"]),
     ("the ctdb tool on ours and on C", &["compare"]),
     (
-        "the same for public addresses",
+        "the same for public addresses that a C node places",
         &["compare", "--walk", "addresses"],
+    ),
+    (
+        "the same for public addresses that ours places",
+        &["compare", "--walk", "takeover"],
     ),
     (
         "every workload of the benchmark runs on ours",

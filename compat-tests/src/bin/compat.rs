@@ -402,6 +402,9 @@ fn start_record(nodes: &Nodes, walk: Which, side: &str) -> Result<Child> {
             command.args(["record", "--walk", "addresses", "--nodes", "2"]);
             theirs = vec!["0".to_owned()];
         }
+        Which::Takeover => {
+            command.args(["record", "--walk", "takeover", "--nodes", "2"]);
+        }
     }
     command.args(["--log-level", &nodes.log_level]);
     if let (Some(root), "ours") = (&nodes.root, side) {

@@ -30,8 +30,10 @@ pub use walk::record;
 pub enum Which {
     /// Three nodes, from the first start to the last shutdown.
     Cluster,
-    /// Public addresses on a node whose neighbour is a C node.
+    /// Public addresses on a node whose neighbour is a C node, and leads.
     Addresses,
+    /// The same where the neighbour is of the same kind.
+    Takeover,
 }
 
 /// One assertion for each step.

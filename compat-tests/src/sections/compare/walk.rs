@@ -55,7 +55,7 @@ pub fn record(cluster: &Cluster, which: Which) -> (Vec<Step>, Result<()>) {
     };
     let walked = match which {
         Which::Cluster => walk.all(),
-        Which::Addresses => addresses::walk(&mut walk),
+        Which::Addresses | Which::Takeover => addresses::walk(&mut walk),
     };
     (walk.steps, walked)
 }
