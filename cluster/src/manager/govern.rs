@@ -151,7 +151,7 @@ impl Engine {
                 }
                 self.recover(io);
             }
-            Ok(()) => self.maybe_takeover(io),
+            Ok(()) => self.maybe_takeover(io, &findings),
         }
     }
 
@@ -237,8 +237,14 @@ impl Engine {
         let _ = self.recovery_gate.disable(io.now, timeout);
     }
 
-    fn maybe_takeover(&mut self, io: &mut Io<'_>) {
+    /// A node that has just become active was not asked for its recovery mode: it takes no addresses before the
+    /// recovery that it needs.
+    fn maybe_takeover(&mut self, io: &mut Io<'_>, findings: &Findings) {
         let wanted = self.need_takeover || !self.takeover_requests.is_empty();
+        let mut active = self.view.active().into_iter();
+        if wanted && active.any(|pnn| !findings.recmodes.contains_key(&pnn)) {
+            return self.hurry(io);
+        }
         if wanted && !self.takeover_gate.is_disabled(io.now) {
             self.takeover_gate.begin(io.now);
             let requests = core::mem::take(&mut self.takeover_requests);
