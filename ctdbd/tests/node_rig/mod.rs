@@ -118,8 +118,11 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.pid());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        // without the file it has ended
+        let text = fs::read_to_string(self.node.path("run/ctdbd.pid")).unwrap_or_default();
+        if let Ok(pid) = text.trim().parse().map(nix::unistd::Pid::from_raw) {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
     }
 }
 
