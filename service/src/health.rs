@@ -12,7 +12,8 @@
 //! A node may look when it is RUNNING, active, not in recovery, and has a database that is not
 //! frozen. The first look comes half a second after RUNNING. Then, as in C (`ctdb_monitor.c`,
 //! 4.17.12), the pause is 2 seconds and twice as long each time up to MonitorInterval; it is 5
-//! seconds when the health has changed.
+//! seconds when the health has changed. Until the first outcome that says something half a second will
+//! do: the nodes of a cluster that starts disturb each other's looks.
 //!
 //! | outcome | what it means |
 //! |---|---|
@@ -93,6 +94,8 @@ pub(crate) struct Health {
     pause: u32,
     timeouts: u32,
     losses: u32,
+    /// Some outcome has said something.
+    judged: bool,
 }
 
 impl Default for Health {
@@ -103,6 +106,7 @@ impl Default for Health {
             pause: SHORTEST,
             timeouts: 0,
             losses: 0,
+            judged: false,
         }
     }
 }
@@ -146,7 +150,13 @@ impl Health {
             return;
         }
         self.state = step(self.state, Event::Judged);
-        match self.judge(outcome, limits) {
+        let verdict = self.judge(outcome, limits);
+        self.judged |= verdict.is_some();
+        if outcome == Outcome::Cancelled && !self.judged {
+            self.due = now + FIRST;
+            return;
+        }
+        match verdict {
             Some(healthy) if healthy == unhealthy => self.changed(healthy, out),
             _ => {}
         }

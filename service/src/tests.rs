@@ -425,6 +425,26 @@ fn looks_become_rarer() {
     assert_eq!(bench.next_look().0, Duration::from_secs(5));
 }
 
+/// Addresses are placed anew whenever one of the nodes becomes healthy, and `monitor` makes place for that.
+#[test]
+fn the_first_look_is_soon_repeated_if_it_is_disturbed() {
+    let mut bench = Bench::up();
+    bench.see(View {
+        unhealthy: true,
+        ..WELL
+    });
+    for result in [125, 125, 0] {
+        let (waited, reqid) = bench.next_look();
+        assert_eq!(waited, Duration::from_millis(500));
+        bench.reply(reqid, result);
+    }
+    assert_eq!(bench.health(), [true]);
+    let (waited, reqid) = bench.next_look();
+    bench.reply(reqid, 125);
+    assert_eq!(waited, Duration::from_secs(5));
+    assert_eq!(bench.next_look().0, Duration::from_secs(10));
+}
+
 #[test]
 fn so_many_looks_may_time_out() {
     let mut bench = Bench::running();

@@ -436,7 +436,7 @@ fn recorded(mut side: Child) -> Result<(Vec<compare::Step>, Result<()>)> {
 
 /// One side: prints what it answers.
 fn record(nodes: &Nodes, walk: Which) -> Result<()> {
-    // the scripts attach a database of their own, and ours does not run them yet
+    // the package's scripts are clients of their own, at times of their own
     let spec = Spec {
         event_scripts: false,
         ..nodes.spec()?

@@ -99,6 +99,18 @@ pub(super) const MASKS: &[Mask] = &[
         why: "a latency",
     },
     Mask {
+        commands: &["scriptstatus", "event"],
+        behind: "OK         ",
+        what: What::Number,
+        why: "a latency",
+    },
+    Mask {
+        commands: &["scriptstatus", "event"],
+        behind: "OK         ",
+        what: What::Date,
+        why: "a time",
+    },
+    Mask {
         commands: &["restoredb", "dumpdbbackup"],
         behind: "from backup @ ",
         what: What::Stamp,
