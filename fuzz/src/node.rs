@@ -1,5 +1,5 @@
-//! What is behind the sockets: packets of clients and of another node reach the database and the node's side of the
-//! cluster, with databases in memory.
+//! What is behind the sockets: packets of clients and of another node reach the database, the node's side of the
+//! cluster and its public addresses, with databases in memory.
 //!
 //! A packet whose source is [`Pnn::UNKNOWN`] is a client's, all others are the other node's, of the present generation. A
 //! tunnel's packet lets its tunnel's number of milliseconds pass. Of what the node does no part may panic, no control is
@@ -9,16 +9,18 @@
 mod store;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use cluster::membership::{self, LockOutcome, Membership, NodeEntry, Notification};
 use database::io as engine;
 use database::{ClusterView, Engine};
+use failover::{Configured, Failover, Outcome, System};
 use store::MapStore;
 use wire::control::Request;
 use wire::packet::{Body, ControlFlags, Packet, frame_length};
 use wire::tunables::Tunables;
-use wire::types::{RecoveryMode, RunState, SockAddr, VnnMap};
+use wire::types::{BanState, RecoveryMode, RunState, SockAddr, VnnMap};
 use wire::{ClientId, Generation, Pnn, Srvid, Time};
 
 const ME: Pnn = Pnn(0);
@@ -57,6 +59,7 @@ struct Node {
     now: Time,
     engine: Engine,
     membership: Membership,
+    failover: Failover,
     store: MapStore,
     /// Controls that have no answer yet.
     asked: BTreeMap<u64, Asker>,
@@ -75,11 +78,13 @@ impl Node {
             now: Time(1),
             engine: Engine::new(database::Settings { me: ME, tunables }),
             membership,
+            failover: failover(),
             store: MapStore::default(),
             asked: BTreeMap::new(),
             last_token: 0,
             todo: VecDeque::new(),
         };
+        node.follows(&mut out);
         node.tell(membership::Input::Connected(OTHER));
         let map = VnnMap {
             generation: GENERATION,
@@ -184,6 +189,16 @@ impl Node {
                 request,
             };
             self.todo.push_back(engine::Input::Control(control));
+        } else if Failover::answers(&request) {
+            self.asked.insert(number, asker);
+            let control = failover::ControlRequest {
+                token: failover::Token(number),
+                source,
+                client,
+                flags: ControlFlags::empty(),
+                request,
+            };
+            self.moves(failover::Input::Control(control));
         }
     }
 
@@ -253,9 +268,13 @@ impl Node {
 
     /// Something for the node's side of the cluster, and what it does about it.
     fn tell(&mut self, input: membership::Input) {
-        use membership::Output as M;
         let mut out = membership::Outputs::new();
         self.membership.handle(self.now, input, &mut out);
+        self.follows(&mut out);
+    }
+
+    fn follows(&mut self, out: &mut membership::Outputs) {
+        use membership::Output as M;
         for output in out.drain().collect::<Vec<_>>() {
             match output {
                 M::Reply {
@@ -287,7 +306,44 @@ impl Node {
                     outcome: LockOutcome::Contended,
                     latency: 0.1,
                 }),
+                M::RunEvent { token, .. } => self.tell(membership::Input::EventDone {
+                    token,
+                    outcome: wire::event::Outcome::Passed,
+                }),
                 M::Notify(notification) => self.notes(&notification),
+                _ => {}
+            }
+        }
+    }
+
+    /// Something for the public addresses, and what follows.
+    fn moves(&mut self, input: failover::Input) {
+        use failover::Output as F;
+        let mut out = Vec::new();
+        self.failover.handle(self.now, input, &Here, &mut out);
+        for output in out {
+            match output {
+                F::Reply {
+                    token,
+                    status,
+                    data,
+                    ..
+                } => self.answers(token.0, status, data),
+                F::RunEvent { id, .. } => self.moves(failover::Input::EventDone {
+                    id,
+                    outcome: Outcome::Passed,
+                }),
+                F::Control {
+                    destination,
+                    request,
+                } if destination == ME || destination.is_broadcast() => {
+                    self.asks(ME, None, request, Asker::Nobody);
+                }
+                F::ReadAddresses => self.moves(failover::Input::AddressesRead(Ok(addresses()))),
+                F::BanSelf => {
+                    let ban = BanState { pnn: ME, time: 10 };
+                    self.asks(ME, None, Request::SetBanState(ban), Asker::Nobody);
+                }
                 _ => {}
             }
         }
@@ -302,10 +358,21 @@ impl Node {
             started: matches!(run_state, RunState::Startup | RunState::Running),
             nodes: nodes.iter().map(|node| (node.pnn, node.flags)).collect(),
         };
+        self.moves(failover::Input::View(failover::View {
+            run_state,
+            flags: self.membership.own_flags(),
+            in_recovery: view.in_recovery,
+        }));
         self.todo.push_back(engine::Input::Cluster(view));
         let input = match notification {
+            Notification::RunState(RunState::Startup) => {
+                return self.tell(membership::Input::StartedUp);
+            }
             Notification::RecoveryMode(false) => engine::Input::RecoveryModeNormal,
-            Notification::BecameInactive => engine::Input::BecameInactive,
+            Notification::BecameInactive => {
+                self.moves(failover::Input::BecameInactive);
+                engine::Input::BecameInactive
+            }
             Notification::RecoveryEnded => engine::Input::RecoveryEnded,
             _ => return,
         };
@@ -317,7 +384,11 @@ impl Node {
         let end = self.now + time;
         self.settle();
         for _ in 0..1000 {
-            let parts = [self.engine.poll_timeout(), self.membership.poll_timeout()];
+            let parts = [
+                self.engine.poll_timeout(),
+                self.membership.poll_timeout(),
+                self.failover.poll_timeout(),
+            ];
             let next = parts.into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else {
                 break;
@@ -325,11 +396,44 @@ impl Node {
             self.now = next.max(self.now);
             self.todo.push_back(engine::Input::Timer);
             self.tell(membership::Input::Timer);
+            self.moves(failover::Input::Timer);
             self.settle();
             self.now += Duration::from_nanos(1);
         }
         self.now = end.max(self.now);
     }
+}
+
+/// A machine with one interface, which has every address.
+struct Here;
+
+impl System for Here {
+    fn has_address(&self, _: IpAddr) -> bool {
+        true
+    }
+    fn has_interface(&self, name: &str) -> bool {
+        name == "eth0"
+    }
+}
+
+fn addresses() -> Vec<Configured> {
+    let address = |last| Configured {
+        address: IpAddr::from([10, 0, 0, last]),
+        mask: 24,
+        interfaces: vec!["eth0".to_owned()],
+    };
+    vec![address(1), address(2)]
+}
+
+fn failover() -> Failover {
+    let settings = failover::Settings {
+        me: ME,
+        addresses: addresses(),
+        disabled: false,
+        real: true,
+        tunables: Tunables::default(),
+    };
+    Failover::new(settings, &Here).expect("good addresses")
 }
 
 /// Every job is done at once.
