@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use wire::types::{DbFlags, DbStatistics, HOT_KEYS, HotKey};
 use wire::{DbId, Generation};
 
+use crate::cluster_view::ClusterView;
 use crate::commit::{Applying, Commit};
 use crate::freeze::Freeze;
 use crate::hot_keys::Migrations;
@@ -17,6 +18,19 @@ use crate::seqnum::Seqnum;
 use crate::sticky::Sticky;
 use crate::store::Opened;
 use crate::vacuum::Vacuum;
+
+/// How an attached database is, to be looked at from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseState {
+    /// The recovery that last gave it its content.
+    pub generation: Generation,
+    /// Nobody uses it.
+    pub frozen: bool,
+    /// Nobody uses it, or soon nobody will.
+    pub freezing: bool,
+    /// Whether a recovery believes its records.
+    pub trusted: bool,
+}
 
 /// A database that is attached on this node.
 #[derive(Debug)]
@@ -34,7 +48,7 @@ pub(crate) struct Database {
     pub(crate) invalid_records: bool,
     /// Packets for keys whose chain somebody else has locked, in order of arrival.
     pub(crate) lock_waits: BTreeMap<Vec<u8>, LockWait>,
-    /// Packets that came while the database was frozen.
+    /// Packets that came while the database was frozen, or not yet of the present generation.
     pub(crate) frozen_queue: Vec<Parked>,
     /// Keys that a client's call is fetching from another node, with the local calls that wait for the outcome.
     pub(crate) fetching: BTreeMap<Vec<u8>, Fetching>,
@@ -85,6 +99,21 @@ impl Database {
             vacuum: Vacuum::default(),
             statistics: DbStatistics::default(),
         }
+    }
+
+    pub(crate) fn state(&self) -> DatabaseState {
+        DatabaseState {
+            generation: self.generation,
+            frozen: self.freeze.is_frozen(),
+            freezing: self.freeze.has_begun(),
+            trusted: !self.invalid_records,
+        }
+    }
+
+    /// Between a new vnnmap and the recovery of this database its records are where the old map says, and nobody can be
+    /// told: the new location master of a key would make it anew beside the one that the old one knows of.
+    pub(crate) fn is_of(&self, view: &ClusterView) -> bool {
+        self.generation == view.vnn_map.generation
     }
 
     /// Neither persistent nor replicated: records migrate.

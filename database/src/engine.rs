@@ -10,7 +10,7 @@ use wire::{ClientId, DbId, Pnn, ReqId, Time};
 
 use crate::ClusterView;
 use crate::attach::Deferred;
-use crate::database::Database;
+use crate::database::{Database, DatabaseState};
 use crate::io::{Input, Output, OwnToken, Token, WorkEvent, WorkId};
 use crate::migration::{Parked, PendingCall};
 use crate::recovery::FreezeAll;
@@ -295,6 +295,12 @@ impl Engine {
         self.statistics.locks.num_current = counted.locks.num_current;
         self.statistics.locks.num_pending = counted.locks.num_pending;
         counted
+    }
+
+    /// How a database is; none if it is not attached.
+    #[must_use]
+    pub fn database_state(&self, id: DbId) -> Option<DatabaseState> {
+        self.databases.get(&id).map(Database::state)
     }
 
     /// How many databases are attached.

@@ -46,5 +46,6 @@ mod traverse;
 mod vacuum;
 
 pub use cluster_view::ClusterView;
+pub use database::DatabaseState;
 pub use engine::{Engine, Settings};
 pub use wire::Time;

@@ -5,7 +5,7 @@
 //!                          |
 //!   ctdbd's socket <--> [ Shell ] <--> cluster::manager::Manager (no clock, no IO)
 //!                        |      \
-//!              [ Controls ]     [ Lock ] <--> lock helper process
+//!              [ Talk ]         [ Lock ] <--> lock helper process
 //! ```
 //!
 //! The [`Shell`] turns packets, time-outs and the lock helper's words into inputs, and carries out the
@@ -18,6 +18,7 @@ mod args;
 mod controls;
 mod lock;
 mod shell;
+pub mod talk;
 mod trace;
 
 pub use args::{Args, ArgsError};

@@ -31,15 +31,15 @@ mod statistics;
 use std::collections::{BTreeMap, VecDeque};
 
 use cluster::membership::{self, Membership};
-use database::Engine;
 use database::store::Store;
+use database::{DatabaseState, Engine};
 use failover::Failover;
 use service::{EventId, Service};
 use tracing::{error, info, warn};
 use wire::packet::{Body, Header, Packet};
 use wire::tunables::Tunables;
 use wire::types::Statistics;
-use wire::{ClientId, Generation, Pnn, ReqId, Time};
+use wire::{ClientId, DbId, Generation, Pnn, ReqId, Time};
 
 pub use io::{Input, Output, ReadFor};
 
@@ -268,6 +268,18 @@ impl Daemon {
             self.history.due(&self.tunables),
         ];
         parts.into_iter().flatten().min()
+    }
+
+    /// This node's side of the cluster, to be looked at.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// How a database is; none if it is not attached.
+    #[must_use]
+    pub fn database(&self, db: DbId) -> Option<DatabaseState> {
+        self.engine.database_state(db)
     }
 
     fn timers(&mut self, out: &mut Vec<Output>) {

@@ -9,7 +9,7 @@ use wire::types::{RecBuffer, RecordHeader};
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApplyError {
+pub enum ApplyError {
     /// libtdb failed.
     #[error(transparent)]
     Tdb(#[from] tdb::Error),
@@ -21,11 +21,18 @@ pub(super) enum ApplyError {
     Decode(#[from] DecodeError),
     /// The database has something newer; upstream's words (`ctdb_persistent_store`, 4.17.12).
     #[error("existing header for db_id {db} has larger RSN {old} than new RSN {new}")]
-    Older { db: DbId, old: u64, new: u64 },
+    Older {
+        /// Of which database.
+        db: DbId,
+        /// What is there.
+        old: u64,
+        /// What came.
+        new: u64,
+    },
 }
 
 /// What is to be stored: header and value by key.
-type Plan<'a> = BTreeMap<&'a [u8], &'a [u8]>;
+pub type Plan<'a> = BTreeMap<&'a [u8], &'a [u8]>;
 
 /// Applies the records. All sequence numbers are checked before anything is written.
 pub(super) fn apply(tdb: &Tdb, records: &[u8], replace_only: bool) -> Result<(), ApplyError> {
@@ -53,7 +60,10 @@ fn failed(tdb: &Tdb, error: tdb::Error) -> ApplyError {
 
 /// Decides what is to be stored, without storing anything. A key may come several times: each record is then compared
 /// with the one before it.
-fn plan<'a>(
+///
+/// # Errors
+/// If something newer is there, if the buffer is none, or if `fetch` fails.
+pub fn plan<'a>(
     buffer: &'a RecBuffer,
     replace_only: bool,
     mut fetch: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, ApplyError>,

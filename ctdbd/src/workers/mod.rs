@@ -31,7 +31,9 @@ use wire::{DbId, Pnn};
 
 use crate::logging::LogHandle;
 
+pub use apply::{ApplyError, Plan, plan};
 pub use pool::Pool;
+pub use walk::Filter;
 
 /// The program `ctdb-database-worker`.
 #[derive(Debug, Clone)]

@@ -26,14 +26,17 @@ pub(super) const WINDOW: u32 = 4;
 
 /// Which records are wanted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Filter {
-    pub(super) only_dmaster: Option<Pnn>,
-    pub(super) with_empty: bool,
+pub struct Filter {
+    /// Only those of this data master.
+    pub only_dmaster: Option<Pnn>,
+    /// Also those without a value.
+    pub with_empty: bool,
 }
 
 impl Filter {
     /// The rule of `ctdb_traverse_local_fn`, 4.17.12; but something too short for a header has no data master.
-    fn wants(self, stored: &[u8]) -> bool {
+    #[must_use]
+    pub fn wants(self, stored: &[u8]) -> bool {
         let Some(dmaster) = self.only_dmaster else {
             return true;
         };
