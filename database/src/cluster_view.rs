@@ -1,5 +1,7 @@
 //! What the database knows of the cluster: a copy, renewed by notifications of the cluster manager's node side.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use wire::types::{NodeFlags, VnnMap};
 use wire::{Generation, Pnn};
@@ -62,13 +64,21 @@ impl ClusterView {
             .map(|(pnn, _)| *pnn)
     }
 
-    /// Nodes of the vnnmap that take part: those that must hold every commit.
-    pub(crate) fn committing(&self) -> Vec<Pnn> {
+    /// Every node that may have a copy of a record: those that take part, and those that the last recovery gave one, for a
+    /// node that only seems to be gone brings its copies along when it is back.
+    pub(crate) fn holders(&self) -> BTreeSet<Pnn> {
         self.vnn_map
             .map
             .iter()
             .copied()
-            .filter(|pnn| self.is_active(*pnn))
+            .chain(self.active())
             .collect()
+    }
+
+    /// Nodes that must hold every commit: all that the last recovery has made equal, whatever this node believes of them
+    /// by now. One that seems disconnected or stopped may be so only for this node, or no longer; then no recovery would
+    /// bring it the commit. One that really is fails the commit, and a recovery is near anyway.
+    pub(crate) fn committing(&self) -> Vec<Pnn> {
+        self.vnn_map.map.clone()
     }
 }

@@ -192,7 +192,9 @@ impl Engine {
             .remove(RecordFlags::RO_REVOKING_READONLY | RecordFlags::RO_REVOKE_COMPLETE);
         if !header.flags.contains(RecordFlags::RO_HAVE_DELEGATIONS) {
             header.rsn = header.rsn.saturating_add(FIRST_LENT);
-            header.flags |= RecordFlags::RO_HAVE_DELEGATIONS;
+            // there are copies from now on: without a value the record is not simply dropped when it is vacuumed, or one
+            // that was given back would stay, newer than what is written under the key later
+            header.flags |= RecordFlags::RO_HAVE_DELEGATIONS | RecordFlags::MIGRATED_WITH_DATA;
             record::write(ctx, db, call.key, &mut header, &data)?;
         }
         db.delegations

@@ -105,6 +105,13 @@ impl Engine {
             if !ctx.view.is_active(ctx.me) {
                 return Err("the node is inactive".into());
             }
+            let generation = ctx.view.vnn_map.generation;
+            if tid != generation {
+                // another leader has begun a recovery since
+                return Err(format!(
+                    "the recovery of {generation} is running, not {tid}"
+                ));
+            }
             let work = running(db, tid)?;
             // a commit that fails ends the transaction too
             db.freeze = Freeze::Frozen(work, None);

@@ -325,11 +325,68 @@ fn a_late_answer_to_an_earlier_commit_does_not_count() {
 fn a_commit_that_no_node_would_hold_is_refused() {
     let mut node = Node::new();
     let db = node.attach(persistent());
-    node.view.vnn_map.map = vec![OTHER];
-    node.view.nodes[1].1 = NodeFlags::DISCONNECTED;
+    node.view.vnn_map.map = vec![];
     node.renew_view();
     let request = Request::Trans3Commit(RecBuffer::new(db));
     let (_, out) = node.control(Some(CLIENT), request);
+    assert_eq!(status(&out), Some(-1));
+}
+
+#[test]
+fn a_commit_is_for_every_node_of_the_map_whatever_this_one_believes() {
+    let mut node = Node::new();
+    let db = node.attach(persistent());
+    for flags in [NodeFlags::DISCONNECTED, NodeFlags::STOPPED] {
+        node.view.nodes[1].1 = flags;
+        node.renew_view();
+        let request = Request::Trans3Commit(RecBuffer::new(db));
+        let (_, out) = node.control(Some(CLIENT), request);
+        let asked = asked(&out);
+        assert!(asked.contains_key(&OTHER), "{flags:?}: {out:?}");
+        let out = node.input(answered(asked[&OTHER], OTHER, -1));
+        assert!(
+            matches!(out.as_slice(), [Output::RecoveryNeeded(_)]),
+            "{out:?}"
+        );
+        node.input(Input::RecoveryEnded);
+    }
+}
+
+#[test]
+fn a_call_waits_between_a_new_map_and_the_recovery_of_its_database() {
+    let mut node = Node::new();
+    let db = node.attach(volatile());
+    let key = own_key();
+    node.view.in_recovery = true;
+    node.view.vnn_map.generation = Generation(43);
+    node.renew_view();
+    assert_eq!(node.call(db, &key, 5), []);
+    assert!(node.store.records.is_empty(), "it is not made anew");
+    recover(&mut node, db, Generation(43));
+    assert!(
+        node.store.records.contains_key(&key),
+        "answered at the thaw"
+    );
+}
+
+#[test]
+fn a_leader_that_another_has_followed_commits_nothing() {
+    let mut node = Node::new();
+    let db = node.attach(volatile());
+    node.view.in_recovery = true;
+    node.view.vnn_map.generation = Generation(43);
+    node.renew_view();
+    let (_, out) = node.control(None, Request::DbFreeze(db));
+    let (work, _) = job(&out).expect("the freeze");
+    node.work(work, WorkEvent::Locked);
+    let trans = TransDb {
+        db,
+        transaction: Generation(43),
+    };
+    node.control(None, Request::DbTransactionStart(trans.clone()));
+    node.view.vnn_map.generation = Generation(44);
+    node.renew_view();
+    let (_, out) = node.control(None, Request::DbTransactionCommit(trans));
     assert_eq!(status(&out), Some(-1));
 }
 

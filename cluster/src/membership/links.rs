@@ -54,14 +54,16 @@ impl Membership {
 
     /// A connection that broke and came back within one generation may have lost packets. If a record was being handed
     /// over in one of them, nobody is its data master any more, and only a recovery finds that out. (C notices only if the
-    /// leader happens to look in between.)
+    /// leader happens to look in between.) A node that the leader was connected with before this one was, and made a part
+    /// of the generation, is no better: what was meant for it was dropped, and nobody asks again.
     fn recover_what_was_lost(&mut self, pnn: Pnn, out: &mut Outputs) {
         let generation = self.vnn_map.generation;
         let lost_in = self
             .nodes
             .peer_mut(pnn)
             .and_then(|node| node.lost_in.take());
-        if lost_in == Some(generation) && generation != Generation::INVALID {
+        let lost = lost_in == Some(generation) || self.vnn_map.map.contains(&pnn);
+        if lost && generation != Generation::INVALID {
             let reason = format!("packets to and from node {} may be lost", pnn.0);
             self.activate_recovery(&reason, out);
         }

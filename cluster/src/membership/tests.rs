@@ -170,7 +170,10 @@ impl Bench {
 
     /// A recovery as a leader without a cluster lock commands it.
     fn recover(&mut self, leader: Pnn, generation: u32) -> Vec<Output> {
-        let map = vnn_map(generation);
+        self.recover_with(leader, vnn_map(generation))
+    }
+
+    fn recover_with(&mut self, leader: Pnn, map: VnnMap) -> Vec<Output> {
         let steps = [
             Request::SetRecmode(RecoveryMode::Active),
             Request::StartRecovery,

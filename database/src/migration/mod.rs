@@ -126,7 +126,7 @@ impl Engine {
                 .into_iter()
                 .for_each(|token| ctx.refuse(token, -1, "unknown database"));
         };
-        if db.freeze.is_frozen() {
+        if db.freeze.is_frozen() || !db.is_of(&ctx.view) {
             db.frozen_queue.push(parked);
             return;
         }
@@ -301,6 +301,10 @@ impl Engine {
             let again = Deadline::LockAgain(id, key.to_vec());
             self.timers.set(ctx.now + LOCK_AGAIN, again);
             return;
+        }
+        if !db.is_of(&ctx.view) {
+            db.frozen_queue.extend(wait.queue);
+            return ctx.emit(Output::Release(work));
         }
         ctx.store.mark(id, key);
         for parked in wait.queue {

@@ -274,7 +274,11 @@ impl Engine {
             && keys.remove(key)
             && keys.is_empty()
         {
-            self.next_slice(ctx, id);
+            // not at once: the chain of this record is locked
+            let next = self.timers.set(ctx.now, Deadline::VacuumGoesOn(id));
+            if let Some(run) = self.run_of(id) {
+                run.step = Step::Pausing(next);
+            }
         }
     }
 
@@ -287,6 +291,11 @@ impl Engine {
     }
 
     fn next_slice(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
+        let current = self.databases.get(&id).map(|db| db.is_of(&ctx.view));
+        if current == Some(false) {
+            // a recovery has begun: who is location master is about to change
+            return self.end_run(ctx, id, false);
+        }
         let Some(run) = self.run_of(id) else {
             return;
         };
@@ -334,7 +343,8 @@ impl Engine {
         for (key, header) in records {
             buffer.push(ReqId(id.0), None, key, &header.to_bytes());
         }
-        let others: Vec<Pnn> = ctx.view.active().filter(|node| *node != ctx.me).collect();
+        let mut others = ctx.view.holders();
+        others.remove(&ctx.me);
         for node in others {
             let request = Request::TryDeleteRecords(buffer.clone());
             waiting.insert(self.ask(ctx, Asked::TryDelete(id), node, request));

@@ -65,7 +65,11 @@ fn a_connection_that_comes_back_in_the_same_generation_needs_a_recovery() {
     assert!(bench.node.in_recovery());
     bench.recover(THIRD, 8);
     bench.input(Input::Disconnected(OTHER));
-    bench.recover(THIRD, 9);
+    let without = VnnMap {
+        map: vec![ME, THIRD],
+        ..vnn_map(9)
+    };
+    bench.recover_with(THIRD, without);
     bench.input(Input::Connected(OTHER));
     assert!(!bench.node.in_recovery(), "a recovery has seen to it");
 }
@@ -85,6 +89,19 @@ fn a_stopped_node_may_come_and_go() {
         bench.input(Input::Connected(OTHER));
         assert!(!bench.node.in_recovery());
     }
+}
+
+#[test]
+fn a_connection_that_comes_up_later_than_the_leaders_needs_a_recovery() {
+    let mut bench = Bench::running();
+    bench.input(Input::Disconnected(OTHER));
+    bench.recover(THIRD, 8);
+    assert!(!bench.node.in_recovery());
+    bench.input(Input::Connected(OTHER));
+    assert!(
+        bench.node.in_recovery(),
+        "what was meant for it was dropped"
+    );
 }
 
 #[test]
