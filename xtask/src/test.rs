@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::step::{cargo, is_root, run as run_step, step, target_dir, text};
-use crate::{package, setup};
+use crate::{package, setup, sim};
 
 /// The runs with a real Samba: what they are, and the arguments of `compat`.
 const WITH_SAMBA: [(&str, &[&str]); 8] = [
@@ -47,6 +47,7 @@ pub(crate) fn run(quick: bool) -> Result<bool> {
     let complete = setup::run(purpose)?;
     let mut count = Count::default();
     count.add_run(&mut cargo("test --workspace --no-fail-fast --color never"))?;
+    count.add_run(&mut sim::command(sim::SEEDS)?)?;
     match (quick, complete && is_root()) {
         (true, _) => step("left out: the tests with a real Samba (--quick)"),
         (false, false) => step("left out: the tests with a real Samba need root and its packages"),
