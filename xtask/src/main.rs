@@ -83,12 +83,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
-<<<<<<< HEAD
     /// Malformed packets by the ten thousand, from clients and from a node, under load.
     #[command(disable_help_flag = true)]
     Hostile {
         /// The options of `compat hostile`; `--help` among them lists them.
-=======
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Play simulated clusters with faults, for many seeds: none may break a rule.
     Sim {
         /// How many seeds.
@@ -98,7 +99,6 @@ enum Command {
         #[arg(long, conflicts_with = "seeds")]
         long: bool,
         /// Further options of `sim`; `--help` among them lists them.
->>>>>>> b6c636c (sim: whole clusters in virtual time, with faults, and the rules that have to hold)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
@@ -158,15 +158,15 @@ fn main() -> Result<ExitCode> {
         Command::Demo { once } => demo::run(once)?,
         Command::Bench { options } => bench::run("bench", &options)?,
         Command::Deaths { options } => bench::run("kills", &options)?,
-<<<<<<< HEAD
         Command::Hostile { options } => bench::run("hostile", &options)?,
-=======
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
         Command::Sim {
             seeds,
             long,
             options,
         } => sim::run(if long { sim::LONG } else { seeds }, &options)?,
->>>>>>> b6c636c (sim: whole clusters in virtual time, with faults, and the rules that have to hold)
         Command::Tidy => tidy::run()?,
         Command::Compat { check } => compat::run(check)?,
         Command::Headers { check } => headers::run(check)?,

@@ -62,7 +62,8 @@ impl Membership {
             .nodes
             .peer_mut(pnn)
             .and_then(|node| node.lost_in.take());
-        let lost = lost_in == Some(generation) || self.vnn_map.map.contains(&pnn);
+        let unheard = self.is_active(pnn) && self.vnn_map.map.contains(&pnn);
+        let lost = lost_in == Some(generation) || unheard;
         if lost && generation != Generation::INVALID {
             let reason = format!("packets to and from node {} may be lost", pnn.0);
             self.activate_recovery(&reason, out);

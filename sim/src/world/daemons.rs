@@ -1,9 +1,11 @@
 //! The daemons: how they start and end, and what becomes of their outputs.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use cluster::membership::{self, LockOutcome, NodeEntry};
 use ctdbd::daemon::{Daemon, Input, Output, Settings};
+use failover::{Failover, System};
 use wire::packet::Packet;
 use wire::tunables::Tunables;
 use wire::types::DbFlags;
@@ -38,7 +40,30 @@ fn tunables() -> Tunables {
     }
 }
 
+/// A machine without a network for clients.
+struct NoInterfaces;
+
+impl System for NoInterfaces {
+    fn has_address(&self, _: IpAddr) -> bool {
+        false
+    }
+
+    fn has_interface(&self, _: &str) -> bool {
+        false
+    }
+}
+
 impl World {
+    fn no_addresses(&self, n: usize) -> failover::Settings {
+        failover::Settings {
+            me: Pnn(n as u32),
+            addresses: Vec::new(),
+            disabled: false,
+            real: true,
+            tunables: tunables(),
+        }
+    }
+
     fn settings(&self, n: usize) -> Settings {
         let entry = |n: u32| NodeEntry {
             pnn: Pnn(n),
@@ -59,7 +84,10 @@ impl World {
                 wall_clock_at_zero,
                 tunables: tunables(),
             },
-            public_addresses: false,
+            failover: Failover::new(self.no_addresses(n), &NoInterfaces)
+                .unwrap_or_else(|why| panic!("no address can be wrong: {why:?}")),
+            system: Box::new(NoInterfaces),
+            event_daemon: false,
             log_level: 3,
             pid: 4711,
             wall_clock_at_zero,
@@ -99,7 +127,6 @@ impl World {
         }
         self.nodes[n].daemon = Some(daemon);
         self.after_daemon(n, out);
-        self.start_manager(n, life);
         for place in 0..CLIENTS as usize {
             let delay = self.rng.micros(1_000, 500_000);
             self.after(delay, Event::Spawn(n, place, life));
@@ -266,6 +293,11 @@ impl World {
                     },
                 );
             }
+            Output::StartManager => {
+                let life = self.nodes[n].life;
+                self.after(SOCKET, Event::StartManager(n, life));
+            }
+            Output::StopManager { .. } => self.end_manager(n, false),
             Output::RestartManager { reason } => {
                 say!(self, "node {n} restarts its manager: {reason}");
                 self.end_manager(n, false);
@@ -282,6 +314,12 @@ impl World {
             | Output::FileClosed(_)
             | Output::Tunables(_)
             | Output::ReadNodes(_)
+            | Output::ReadAddresses
+            | Output::Arp { .. }
+            | Output::Tickle(_)
+            | Output::AskEventd { .. }
+            | Output::RestartEventd { .. }
+            | Output::Milestone(_)
             | Output::LogLevel(_) => {}
         }
     }
