@@ -159,9 +159,6 @@ fn main() -> Result<ExitCode> {
         Command::Bench { options } => bench::run("bench", &options)?,
         Command::Deaths { options } => bench::run("kills", &options)?,
         Command::Hostile { options } => bench::run("hostile", &options)?,
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        options: Vec<OsString>,
-    },
         Command::Sim {
             seeds,
             long,
