@@ -28,6 +28,7 @@ const WITH_SAMBA: [(&str, &[&str]); 8] = [
     ),
     ("what dies, hangs or runs out", &["deaths", "--quick"]),
     ("kills under load", &["kills", "--kills", "2"]),
+    ("packets that mean harm", &["hostile", "--quick"]),
 ];
 
 /// How many tests passed and failed.

@@ -25,11 +25,12 @@ pub(super) fn run(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
     commands(scene, &mut rogue, report);
     traverses(scene, report)?;
     crowds(scene, report);
+    let moment = Duration::from_millis(if scene.options.quick { 10 } else { 30 });
     scene.attack("every tunable at its borders", report, || {
         for info in TABLE.iter().filter(|info| info.name != CUTS_OFF) {
             for value in [0, u32::MAX, info.default] {
                 set_tunable(&mut rogue, info.name, value)?;
-                std::thread::sleep(Duration::from_millis(30));
+                std::thread::sleep(moment);
             }
         }
         reset_tunables(scene, &mut rogue)

@@ -113,8 +113,8 @@ fn bounded<T>(
 ) {
     let target = scene.targets[1];
     report.check(name, || {
+        State::of(scene.node(target))?.forget_peak(scene.node(target))?;
         let before = State::of(scene.node(target))?;
-        before.forget_peak(scene.node(target))?;
         let peer = begin()?;
         std::thread::sleep(Duration::from_millis(500));
         let now = State::of(scene.node(target))?;

@@ -97,6 +97,9 @@ pub fn run(cluster: &Cluster, options: &Options, report: &mut Report) -> Result<
     });
     report.group("absurd", |report| absurd::run(&scene, report));
     report.group("deaf", |report| deaf::run(&scene, report));
+    for (node, (now, then)) in scene.states()?.iter().zip(&scene.start).enumerate() {
+        println!("# node {node}, since the start: {}", now.since(then));
+    }
     report.check("the cluster is well", || within(60, || scene.check_ok()));
     report.check("the load had no errors", || load.stop());
     report.check("all that was acknowledged is there", || {
