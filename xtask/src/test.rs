@@ -10,7 +10,7 @@ use crate::step::{cargo, is_root, run as run_step, step, target_dir, text};
 use crate::{package, setup, sim};
 
 /// The runs with a real Samba: what they are, and the arguments of `compat`.
-const WITH_SAMBA: [(&str, &[&str]); 8] = [
+const WITH_SAMBA: [(&str, &[&str]); 9] = [
     ("three nodes of ours", &["accept"]),
     ("a C node among ours", &["accept", "--theirs", "1"]),
     ("the ctdb tool on ours and on C", &["compare"]),
