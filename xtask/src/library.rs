@@ -34,7 +34,7 @@ pub(crate) fn install(root: &Path, (profile, folder): (&str, &str), target: &Pat
     let place = root.join("usr/lib").join(&multiarch);
     fs::create_dir_all(&place)?;
     step(&format!("installing libctdb in {}", place.display()));
-    let object = one_object(&target.join(folder))?;
+    let object = one_object(&target.join(folder), profile == "release")?;
     let archive = place.join("libctdb.a");
     remove(&archive)?;
     run(Command::new("ar").arg("rcs").arg(&archive).arg(&object))?;
@@ -51,7 +51,7 @@ fn multiarch() -> Result<String> {
 }
 
 /// All of cargo's static library in one object whose names are local but for the public ones.
-fn one_object(folder: &Path) -> Result<PathBuf> {
+fn one_object(folder: &Path, release: bool) -> Result<PathBuf> {
     let object = folder.join("libctdb.o");
     run(Command::new("ld")
         .args(["-r", "--whole-archive"])
@@ -67,6 +67,8 @@ fn one_object(folder: &Path) -> Result<PathBuf> {
             "--remove-section",
             ".llvmcmd",
         ])
+        // of all that cargo has put in, used or not
+        .args(release.then_some("--strip-debug"))
         .arg(&object))?;
     Ok(object)
 }

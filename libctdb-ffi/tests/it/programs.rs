@@ -35,6 +35,23 @@ fn everything_works_with_the_c_daemon() {
     all_work_with(Whose::C);
 }
 
+#[test]
+fn the_program_of_the_page_counts() {
+    let daemon = Daemon::start(Whose::Ours).unwrap();
+    let program = compile(
+        "../../../docs/examples/counter_classic.c",
+        Link::Shared,
+        &[],
+    );
+    for number in ["1\n", "2\n"] {
+        let said = succeeded("counter_classic.c", &run(&program, &[&daemon.socket()]));
+        assert_eq!(said, number);
+    }
+    let program = compile("fetch_loop.c", Link::Shared, &[]);
+    let said = succeeded("fetch_loop.c", &run(&program, &[&daemon.socket(), "0.2"]));
+    assert!(said.starts_with("Locks:"), "{said}");
+}
+
 /// The level is written by the program: one that is not position-independent has the variable in itself.
 #[test]
 fn the_log_level_is_the_programs() {

@@ -181,6 +181,7 @@ fn the_page_has_the_programs_as_they_are() {
     let page = std::fs::read_to_string(top().join("docs/libctdb.md")).unwrap();
     for file in [
         "docs/examples/counter.c",
+        "docs/examples/counter_classic.c",
         "docs/examples/counter.py",
         "client/examples/counter.rs",
     ] {
