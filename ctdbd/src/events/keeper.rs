@@ -65,7 +65,7 @@ async fn keep(handle: Handle, program: Program, first: Eventd) {
     loop {
         let started = match next.take() {
             Some(eventd) => Ok(eventd),
-            None => program.start().await,
+            None => program.try_start().await,
         };
         match started {
             Ok(eventd) => serve(&handle, eventd).await,

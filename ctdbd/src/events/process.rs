@@ -87,7 +87,7 @@ impl Program {
         })
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts the first one, and waits until it answers.
     ///
     /// # Errors
     /// It does not; it has been killed then.
@@ -101,7 +101,8 @@ impl Program {
         }
     }
 
-    async fn try_start(&self) -> Result<Eventd, StartError> {
+    /// The same, trying once.
+    pub(super) async fn try_start(&self) -> Result<Eventd, StartError> {
         remove(&self.socket)?;
         let (reader, writer) = io::pipe()?;
         let started = Receiver::from_owned_fd(OwnedFd::from(reader))?;
