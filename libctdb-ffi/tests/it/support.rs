@@ -156,6 +156,21 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// None, after a word why, where it is not installed.
     pub(crate) fn start(whose: Whose) -> Option<Self> {
+        let address = address();
+        let daemon = Self::start_at(whose, (&address, std::slice::from_ref(&address)))?;
+        daemon.wait();
+        Some(daemon)
+    }
+
+    /// The nodes of a cluster, which begin to listen and come together some time after this.
+    pub(crate) fn start_cluster<const N: usize>(whose: [Whose; N]) -> Option<[Self; N]> {
+        let nodes: Vec<_> = whose.iter().map(|_| address()).collect();
+        let start = |(whose, own): (Whose, &String)| Self::start_at(whose, (own, &nodes));
+        let daemons: Option<Vec<_>> = whose.into_iter().zip(&nodes).map(start).collect();
+        daemons?.try_into().ok()
+    }
+
+    fn start_at(whose: Whose, addresses: (&str, &[String])) -> Option<Self> {
         let program = match whose {
             Whose::Ours => root().join("usr/sbin/ctdbd"),
             Whose::C => "/usr/sbin/ctdbd".into(),
@@ -166,15 +181,13 @@ impl Daemon {
             return None;
         }
         let base = tempfile::tempdir().unwrap();
-        configure(base.path());
+        configure(base.path(), addresses);
         let process = spawn(&program, base.path());
-        let daemon = Self {
+        Some(Self {
             program,
             process,
             base,
-        };
-        daemon.wait();
-        Some(daemon)
+        })
     }
 
     /// Starts it again after [`kill`](Self::kill), where it was.
@@ -224,7 +237,15 @@ fn spawn(program: &Path, base: &Path) -> Child {
         .unwrap()
 }
 
-fn configure(base: &Path) {
+/// One that no other test uses.
+fn address() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let pid = std::process::id().to_le_bytes();
+    let last = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("127.{}.{}.{last}", 128 | pid[1] >> 1, pid[0])
+}
+
+fn configure(base: &Path, (own, nodes): (&str, &[String])) {
     for name in [
         "run",
         "var",
@@ -236,16 +257,12 @@ fn configure(base: &Path) {
     ] {
         std::fs::create_dir_all(base.join(name)).unwrap();
     }
-    // an address that no other test uses
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let pid = std::process::id().to_le_bytes();
-    let last = NEXT.fetch_add(1, Ordering::Relaxed);
-    let address = format!("127.{}.{}.{last}", 128 | pid[1] >> 1, pid[0]);
-    std::fs::write(base.join("nodes"), format!("{address}\n")).unwrap();
+    let list: String = nodes.iter().map(|node| format!("{node}\n")).collect();
+    std::fs::write(base.join("nodes"), list).unwrap();
     let at = base.display();
     let text = format!(
         "[logging]\n\tlocation = file:{at}/log\n\
-         [cluster]\n\tleader timeout = 2\n\
+         [cluster]\n\tnode address = {own}\n\tleader timeout = 2\n\
          [database]\n\tvolatile database directory = {at}/db/volatile\n\
          \tpersistent database directory = {at}/db/persistent\n\
          \tstate database directory = {at}/db/state\n\

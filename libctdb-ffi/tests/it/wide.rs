@@ -35,6 +35,29 @@ fn everything_wide_works_with_the_c_daemon() {
     all_work_with(Whose::C);
 }
 
+fn nodes_work_together(whose: [Whose; 2]) {
+    let Some(daemons) = Daemon::start_cluster(whose) else {
+        return;
+    };
+    let program = compile("wide_nodes.c", Link::Shared, &["-pthread"]);
+    let sockets = daemons.each_ref().map(Daemon::socket);
+    let said = succeeded(
+        "wide_nodes.c",
+        &run(&program, &sockets.each_ref().map(String::as_str)),
+    );
+    assert_eq!(said, "done\n", "{whose:?}");
+}
+
+#[test]
+fn two_nodes_of_ours_work_together() {
+    nodes_work_together([Whose::Ours, Whose::Ours]);
+}
+
+#[test]
+fn a_node_of_ours_and_one_of_c_work_together() {
+    nodes_work_together([Whose::Ours, Whose::C]);
+}
+
 /// The daemon is killed under everything at once, and comes back when the program has seen what that does.
 fn dies_and_returns(whose: Whose) {
     let Some(mut daemon) = Daemon::start(whose) else {
