@@ -55,7 +55,7 @@ impl Failover {
     }
 
     /// Whether the address could be hosted here now.
-    fn is_available(&self, address: &Address) -> bool {
+    pub(crate) fn is_available(&self, address: &Address) -> bool {
         self.view.hosts() && !address.deleted && self.table.is_reachable(address)
     }
 

@@ -15,6 +15,7 @@ use crate::interfaces::AddressError;
 use crate::io::{ControlRequest, EventId, Input, Output, Settings, System, Token, View};
 use crate::moves::Running;
 use crate::table::Table;
+use crate::watch::Watch;
 
 /// The node's side of IP failover.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub struct Failover {
     /// When other nodes are told of changed connections.
     pub(crate) next_update: Time,
     pub(crate) update_interval: Duration,
+    pub(crate) watch: Watch,
+    pub(crate) watch_interval: Duration,
+    /// NoIPTakeover.
+    pub(crate) no_takeover: bool,
     /// When this node gives up its addresses if the recovery mode is still ACTIVE.
     pub(crate) drop_at: Option<Time>,
     pub(crate) drop_after: Duration,
@@ -64,6 +69,9 @@ impl Failover {
             announcements: Vec::new(),
             next_update: Time::ZERO,
             update_interval: Duration::ZERO,
+            watch: Watch::default(),
+            watch_interval: Duration::ZERO,
+            no_takeover: false,
             drop_at: None,
             drop_after: Duration::ZERO,
             reloads: Vec::new(),
@@ -123,7 +131,8 @@ impl Failover {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let update = (!self.table.is_empty()).then_some(self.next_update);
-        [update, self.drop_at, self.announcement_due()]
+        let watch = self.is_watching().then_some(self.watch.next);
+        [update, watch, self.drop_at, self.announcement_due()]
             .into_iter()
             .flatten()
             .min()
@@ -134,6 +143,9 @@ impl Failover {
         if self.next_update <= self.now {
             self.next_update = self.now + self.update_interval;
             self.send_tickle_lists(false, out);
+        }
+        if self.watch.next <= self.now {
+            self.watch(system, out);
         }
         if self.drop_at.is_some_and(|at| at <= self.now) {
             error!("Been in recovery mode for too long. Dropping all IPS");
@@ -154,6 +166,8 @@ impl Failover {
         // an interval of 0 has C do nothing else
         self.update_interval = seconds(tunables.tickle_update_interval.max(1));
         self.drop_after = seconds(tunables.recovery_drop_all_ips);
+        self.watch_interval = seconds(tunables.recover_interval.max(1));
+        self.no_takeover = tunables.no_ip_takeover != 0;
         self.next_update = self.next_update.min(self.now + self.update_interval);
     }
 

@@ -72,6 +72,11 @@ impl View {
         in_recovery: true,
     };
 
+    /// Whether the node runs, and is neither stopped nor banned.
+    pub(crate) fn is_active(self) -> bool {
+        self.run_state == RunState::Running && !self.flags.is_inactive()
+    }
+
     /// Whether addresses can be hosted here.
     pub(crate) fn hosts(self) -> bool {
         let unfit = NodeFlags::INACTIVE | NodeFlags::DISABLED;

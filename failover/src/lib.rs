@@ -34,6 +34,7 @@ mod reload;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use engine::Failover;
 pub use interfaces::AddressError;

@@ -75,6 +75,11 @@ pub(crate) const CLIENT: ClientId = ClientId(7);
 impl Cluster {
     /// Nodes that are connected with each other, each with one client, and one recovery done.
     pub(crate) fn new(count: u32) -> Self {
+        Self::with_addresses(count, &[])
+    }
+
+    /// The same with public addresses that every node can have.
+    pub(crate) fn with_addresses(count: u32, addresses: &[IpAddr]) -> Self {
         let nodes: Vec<NodeEntry> = (0..count)
             .map(|n| NodeEntry {
                 pnn: Pnn(n),
@@ -86,7 +91,7 @@ impl Cluster {
         let stores: Vec<MapStore> = (0..count).map(|_| MapStore::default()).collect();
         let make = |n| {
             Daemon::new(
-                settings(Pnn(n), nodes.clone()),
+                settings(Pnn(n), nodes.clone(), addresses),
                 Box::new(stores[n as usize].clone()),
                 &mut out,
             )
@@ -465,7 +470,7 @@ impl Cluster {
     }
 }
 
-fn settings(me: Pnn, nodes: Vec<NodeEntry>) -> Settings {
+fn settings(me: Pnn, nodes: Vec<NodeEntry>, addresses: &[IpAddr]) -> Settings {
     Settings {
         membership: membership::Settings {
             me,
@@ -479,8 +484,9 @@ fn settings(me: Pnn, nodes: Vec<NodeEntry>) -> Settings {
             wall_clock_at_zero: 0,
             tunables: Tunables::default(),
         },
-        failover: Failover::new(no_addresses(me), &NoInterfaces).expect("no address is wrong"),
-        system: Box::new(NoInterfaces),
+        failover: Failover::new(failover_settings(me, addresses), &OneInterface)
+            .expect("no address is wrong"),
+        system: Box::new(OneInterface),
         event_daemon: false,
         log_level: 3,
         pid: 4711,
@@ -488,24 +494,30 @@ fn settings(me: Pnn, nodes: Vec<NodeEntry>) -> Settings {
     }
 }
 
-fn no_addresses(me: Pnn) -> failover::Settings {
+fn failover_settings(me: Pnn, addresses: &[IpAddr]) -> failover::Settings {
+    let configured = |&address: &IpAddr| failover::Configured {
+        address,
+        mask: 24,
+        interfaces: vec!["eth0".to_owned()],
+    };
     failover::Settings {
         me,
-        addresses: Vec::new(),
+        addresses: addresses.iter().map(configured).collect(),
         disabled: false,
-        real: true,
+        // as in test mode: the scripts are believed
+        real: false,
         tunables: Tunables::default(),
     }
 }
 
-/// A machine without a network.
-struct NoInterfaces;
+/// A machine with an interface that nothing is on.
+struct OneInterface;
 
-impl System for NoInterfaces {
+impl System for OneInterface {
     fn has_address(&self, _: IpAddr) -> bool {
         false
     }
-    fn has_interface(&self, _: &str) -> bool {
-        false
+    fn has_interface(&self, name: &str) -> bool {
+        name == "eth0"
     }
 }

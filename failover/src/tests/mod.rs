@@ -4,6 +4,7 @@ mod connections;
 mod moves;
 mod random;
 mod table;
+mod watch;
 
 use core::cell::RefCell;
 use core::time::Duration;
@@ -14,7 +15,7 @@ use wire::control::Request;
 use wire::packet::ControlFlags;
 use wire::tunables::Tunables;
 use wire::types::{NodeFlags, PublicIp, RunState};
-use wire::{ClientId, Pnn, Time};
+use wire::{ClientId, Pnn, Srvid, Time};
 
 use crate::{
     AddressEvent, Configured, ControlRequest, EventId, Failover, Input, Outcome, Output, Settings,
@@ -78,6 +79,11 @@ fn settings() -> Settings {
         real: true,
         tunables: Tunables::default(),
     }
+}
+
+fn asks_for_run(output: &Output) -> bool {
+    let run = Srvid::TAKEOVER_RUN;
+    matches!(output, Output::Message { srvid, .. } if *srvid == run)
 }
 
 fn public_ip(address: &str, pnn: Pnn) -> PublicIp {
@@ -181,8 +187,15 @@ impl Bench {
         self.done(id, Outcome::Passed)
     }
 
-    /// Time passes, with every timer in it.
+    /// The same without what asks for a take-over run.
     fn wait(&mut self, duration: Duration) -> Vec<Output> {
+        let mut outputs = self.wait_for_all(duration);
+        outputs.retain(|output| !asks_for_run(output));
+        outputs
+    }
+
+    /// Time passes, with every timer in it.
+    fn wait_for_all(&mut self, duration: Duration) -> Vec<Output> {
         let end = self.now + duration;
         while let Some(due) = self.failover.poll_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);

@@ -2,8 +2,6 @@
 
 use core::time::Duration;
 
-use wire::Srvid;
-
 use super::*;
 
 fn take(address: &str) -> Request {

@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use wire::Srvid;
 use wire::coding::{Decode, Encode};
 use wire::types::{AddrInfo, Iface, IfaceList, IfaceName, PublicIpInfo};
 

@@ -22,7 +22,7 @@ use Coverage::{NotYet, Retired, Tested, There};
 /// A thing by its name.
 pub(super) type Line = (&'static str, Coverage);
 
-const ADDRESSES: &str = "comes with the leader's allocation of public addresses";
+const ADDRESSES: &str = "comes with the rest of IP failover";
 
 /// Controls that the daemon answers, by upstream's names.
 pub(super) const CONTROLS: &[Line] = &[
@@ -84,8 +84,8 @@ pub(super) const CONTROLS: &[Line] = &[
     ("START_PERSISTENT_UPDATE", Tested("ctdbd")),
     ("CANCEL_PERSISTENT_UPDATE", Tested("ctdbd")),
     ("RECD_PING", Tested("cluster")),
-    ("RELEASE_IP", Tested("failover")),
-    ("TAKEOVER_IP", Tested("failover")),
+    ("RELEASE_IP", Tested("cluster, failover, compare")),
+    ("TAKEOVER_IP", Tested("cluster, failover, compare")),
     ("GET_PUBLIC_IPS", Tested("failover, compare")),
     ("GET_NODEMAP", Tested("cluster, ctdbd, accept, compare")),
     ("TRAVERSE_KILL", Tested("ctdbd")),
@@ -113,7 +113,7 @@ pub(super) const CONTROLS: &[Line] = &[
     ("GET_DB_STATISTICS", Tested("ctdbd, compare")),
     ("SET_DB_READONLY", Tested("ctdbd, accept, compare")),
     ("SET_DB_STICKY", Tested("ctdbd, compare")),
-    ("RELOAD_PUBLIC_IPS", Tested("failover")),
+    ("RELOAD_PUBLIC_IPS", Tested("failover, compare")),
     ("TRAVERSE_ALL_EXT", Tested("ctdbd")),
     ("IPREALLOCATED", Tested("cluster, deaths: events")),
     ("GET_RUNSTATE", Tested("cluster, accept, compare")),
@@ -187,7 +187,7 @@ pub(super) const SRVIDS: &[Line] = &[
     ("PUSH_NODE_FLAGS", Tested("cluster")),
     ("RELOAD_NODES", Tested("compare")),
     ("TAKEOVER_RUN", Tested("compare: answered by the leader")),
-    ("REBALANCE_NODE", NotYet(ADDRESSES)),
+    ("REBALANCE_NODE", Tested("cluster, failover")),
     ("DISABLE_TAKEOVER_RUNS", Tested("cluster")),
     ("DISABLE_RECOVERIES", Tested("compare")),
     ("DISABLE_IP_CHECK", There("only older tools send it")),
@@ -211,7 +211,7 @@ pub(super) const COMMANDS: &[Line] = &[
     ("catdb, cattdb", Tested("compare")),
     ("getcapabilities", Tested("compare")),
     ("pnn", Tested("compare")),
-    ("lvs, natgw", NotYet(ADDRESSES)),
+    ("lvs, natgw", There("programs of their own")),
     ("getdebug, setdebug", Tested("compare")),
     ("attach, detach", Tested("compare")),
     ("dumpmemory, rddumpmemory", Tested("compare: the form")),
@@ -221,13 +221,13 @@ pub(super) const COMMANDS: &[Line] = &[
     ("ban, unban", Tested("compare")),
     ("shutdown", Tested("compare, accept")),
     ("recover", Tested("compare")),
-    ("sync, ipreallocate", Tested("compare: without addresses")),
+    ("sync, ipreallocate", Tested("compare")),
     ("gratarp, tickle", Tested("compare, sys")),
     ("gettickles, addtickle, deltickle", Tested("compare")),
     ("listnodes", Tested("compare")),
     ("reloadnodes", Tested("compare")),
     ("addip, delip", Tested("compare")),
-    ("moveip, reloadips", NotYet(ADDRESSES)),
+    ("moveip, reloadips", Tested("compare")),
     ("backupdb, restoredb, dumpdbbackup", Tested("compare")),
     ("wipedb", Tested("compare")),
     ("leader", Tested("compare")),
@@ -387,7 +387,7 @@ pub(super) const TUNABLES: &[TunableLine] = &[
     (
         "NoIPFailback",
         "addresses stay where they are",
-        NotYet(ADDRESSES),
+        Tested("failover, cluster"),
     ),
     (
         "VerboseMemoryNames",
@@ -483,7 +483,7 @@ pub(super) const TUNABLES: &[TunableLine] = &[
     (
         "NoIPTakeover",
         "addresses of lost nodes are not taken over",
-        NotYet(ADDRESSES),
+        Tested("failover, cluster"),
     ),
     (
         "DBRecordCountWarn",
@@ -523,7 +523,7 @@ pub(super) const TUNABLES: &[TunableLine] = &[
     (
         "IPAllocAlgorithm",
         "how addresses are spread over the nodes",
-        NotYet(ADDRESSES),
+        Tested("failover, cluster"),
     ),
     (
         "AllowMixedVersions",
@@ -562,7 +562,7 @@ pub(super) const PROGRAMS: &[Line] = &[
     ("ctdb_recovery_helper", There("part of ctdb-clusterd")),
     ("ctdb_lock_helper", There("part of ctdb-database-worker")),
     ("ctdb-eventd, ctdb-event", NotYet("C's are used")),
-    ("ctdb_takeover_helper", NotYet(ADDRESSES)),
+    ("ctdb_takeover_helper", There("in ctdb-clusterd")),
     ("ctdb_killtcp", NotYet(ADDRESSES)),
     ("ctdb", NotYet("the C tool is used")),
 ];
