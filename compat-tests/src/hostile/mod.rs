@@ -2,8 +2,8 @@
 //! work meanwhile.
 //!
 //! ```text
-//!   node 0, 1, 2   ctdbd, and on each the load: volatile and persistent writes with a journal, messages and a record
-//!                  that go round
+//!   node 0, 1, 2   ctdbd, and on each the load: volatile and persistent writes with a journal, messages that go
+//!                  round
 //!   node 3         no ctdbd: malformed packets from its address, first as a node that is down, then as a stopped member
 //!   clients        malformed packets over the unix sockets of the leader and of a follower
 //! ```
