@@ -107,6 +107,14 @@ impl Task {
 }
 
 impl Delegations {
+    /// A client is gone: its calls no longer wait for copies to come back.
+    pub(crate) fn forget(&mut self, client: ClientId) {
+        for revoke in self.revokes.values_mut() {
+            revoke.waiting.retain(|parked| !parked.is_of(client));
+        }
+        self.delayed.retain(|(_, parked)| !parked.is_of(client));
+    }
+
     /// Has the call wait if the record is being taken back. True: it waits.
     pub(crate) fn waits(&mut self, key: &[u8], call: impl FnOnce() -> Parked) -> bool {
         let revoke = self.revokes.get_mut(key);

@@ -60,7 +60,7 @@ pub(crate) enum Parked {
 }
 
 impl Parked {
-    fn is_of(&self, client: ClientId) -> bool {
+    pub(crate) fn is_of(&self, client: ClientId) -> bool {
         matches!(self, Self::Client(id, _) if *id == client)
     }
 
@@ -345,6 +345,7 @@ impl Engine {
     fn forget_parked(&mut self, ctx: &mut Ctx<'_>, client: ClientId) {
         for db in self.databases.values_mut() {
             db.frozen_queue.retain(|parked| !parked.is_of(client));
+            db.delegations.forget(client);
             for fetching in db.fetching.values_mut() {
                 fetching.queue.retain(|parked| !parked.is_of(client));
             }

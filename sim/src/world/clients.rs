@@ -40,7 +40,7 @@ const REPLICATED: &str = "shared.tdb";
 /// A client that got nowhere tries again after this.
 const AGAIN: Duration = Duration::from_millis(150);
 /// A lock record that somebody holds is asked for so often. A recovery may bring one back whose owner has given it up.
-const PATIENCE: u32 = 60;
+const PATIENCE: u32 = 8;
 
 /// The database of this kind: `None` volatile, 0 persistent, 1 replicated.
 pub(crate) fn database(kind: Option<u32>) -> DbId {
