@@ -200,9 +200,7 @@ impl Engine {
             .remove(RecordFlags::RO_REVOKING_READONLY | RecordFlags::RO_REVOKE_COMPLETE);
         if !header.flags.contains(RecordFlags::RO_HAVE_DELEGATIONS) {
             header.rsn = header.rsn.saturating_add(FIRST_LENT);
-            // there are copies from now on: without a value the record is not simply dropped when it is vacuumed, or one
-            // that was given back would stay, newer than what is written under the key later
-            header.flags |= RecordFlags::RO_HAVE_DELEGATIONS | RecordFlags::MIGRATED_WITH_DATA;
+            header.flags |= RecordFlags::RO_HAVE_DELEGATIONS;
             record::write(ctx, db, call.key, &mut header, &data)?;
         }
         db.delegations
@@ -346,6 +344,9 @@ impl Engine {
             if all_back && is_lent(&header) {
                 db.delegations.holders.remove(key);
                 header.flags.remove(RecordFlags::RO_FLAGS);
+                // there were copies: without a value the record is not simply dropped when it is vacuumed, or one that
+                // was given back would stay, newer than what is written under the key later
+                header.flags |= RecordFlags::MIGRATED_WITH_DATA;
                 header.rsn = header.rsn.saturating_add(1); // and one by the store
                 db.statistics.ro_revokes += 1;
                 self.statistics.total_ro_revokes += 1;
