@@ -13,7 +13,7 @@ use wire::control::{self, Request};
 use wire::packet::{Body, ControlFlags, ReqControl, ReqMessage, function};
 use wire::types::{
     EchoData, NotifyData, OwnedRecord, PullDbExt, RecBuffer, RecordFlags, RecordHeader,
-    RecoveryMode, TransDb, TraverseStart, TraverseStartExt,
+    RecoveryMode, TransDb, TraverseStart, TraverseStartExt, VnnMap,
 };
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid};
 
@@ -324,6 +324,10 @@ fn what_a_recovery_pushes_to_its_address_is_in_the_database() {
     let message = ReqMessage { srvid, data: &data };
     let before = [
         Request::SetRecmode(RecoveryMode::Active),
+        Request::SetVnnMap(VnnMap {
+            generation: Generation(77),
+            map: vec![Pnn(0), Pnn(1)],
+        }),
         Request::DbFreeze(db),
         Request::DbTransactionStart(trans.clone()),
         Request::WipeDatabase(trans.clone()),

@@ -15,7 +15,7 @@ use wire::coding::Encode;
 use wire::control::{self, Request};
 use wire::packet::{ControlFlags, function};
 use wire::types::{
-    DbVacuum, PullDbExt, RecBuffer, RecordHeader, RecoveryMode, TransDb, TraverseStart,
+    DbVacuum, PullDbExt, RecBuffer, RecordHeader, RecoveryMode, TransDb, TraverseStart, VnnMap,
 };
 use wire::{DbId, Generation, Pnn, ReqId, Srvid};
 
@@ -282,7 +282,13 @@ fn pull(cluster: &mut Cluster, db: DbId) -> usize {
         lmaster: 0,
         srvid: SRVID,
     };
+    let map = VnnMap {
+        generation: transaction,
+        map: vec![Pnn(0)],
+    };
     for step in [
+        Request::SetRecmode(RecoveryMode::Active),
+        Request::SetVnnMap(map),
         Request::DbFreeze(db),
         Request::DbTransactionStart(TransDb { db, transaction }),
         Request::DbPull(pull),

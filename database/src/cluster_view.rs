@@ -56,6 +56,14 @@ impl ClusterView {
         !self.flags(node).intersects(NodeFlags::INACTIVE)
     }
 
+    /// Whether a record can move to the node: it takes part, or it did in the last recovery and is connected. One that was
+    /// stopped and goes on is in the new map before the news of its flags is everywhere, and asks only once.
+    pub(crate) fn can_hold(&self, node: Pnn) -> bool {
+        let gone = NodeFlags::DISCONNECTED | NodeFlags::DELETED;
+        let is_member = self.vnn_map.map.contains(&node) && !self.flags(node).intersects(gone);
+        is_member || self.is_active(node)
+    }
+
     /// Every node that takes part.
     pub(crate) fn active(&self) -> impl Iterator<Item = Pnn> + '_ {
         self.nodes

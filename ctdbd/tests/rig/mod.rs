@@ -138,11 +138,21 @@ impl Cluster {
 
     /// Carries everything out until all is quiet.
     pub(crate) fn run(&mut self) {
-        while let Some((node, input)) = self.inputs.pop_front() {
-            let mut out = Vec::new();
-            self.daemons[node].handle(self.now, input, &mut out);
-            for output in out {
-                self.carry_out(node, output);
+        loop {
+            while let Some((node, input)) = self.inputs.pop_front() {
+                let mut out = Vec::new();
+                self.daemons[node].handle(self.now, input, &mut out);
+                for output in out {
+                    self.carry_out(node, output);
+                }
+            }
+            // what is to go on at once, but not in the same step
+            let now = self.now;
+            let is_due = |daemon: &Daemon| daemon.poll_timeout().is_some_and(|time| time <= now);
+            let due = (0..self.daemons.len()).filter(|node| is_due(&self.daemons[*node]));
+            self.inputs.extend(due.map(|node| (node, Input::Timer)));
+            if self.inputs.is_empty() {
+                return;
             }
         }
     }

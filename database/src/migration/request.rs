@@ -59,7 +59,7 @@ impl Engine {
             self.complete_locally(ctx, header.reqid, record, &stored.header, &stored.data);
             return Ok(());
         }
-        if !ctx.view.is_active(header.source) {
+        if !ctx.view.can_hold(header.source) {
             // the record would be lost on its way; a recovery is near, after which the call is asked again
             warn!(db = %db.name, source = %header.source, "a call of a node that is not there is dropped");
             return Ok(());
