@@ -6,7 +6,7 @@
 //!   own.
 //!
 //! A program's process is not ours: nothing here aborts it, prints, raises a signal or reads its environment.
-//! Panics end at the border ([`guard`]). Memory that runs out does abort, as in all of Rust; what a peer says
+//! Panics end at the border (`guard`). Memory that runs out does abort, as in all of Rust; what a peer says
 //! about sizes is checked before anything is allocated.
 
 pub mod classic;
