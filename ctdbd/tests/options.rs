@@ -247,6 +247,26 @@ async fn max_queue_drop_msg_cuts_off_who_does_not_read() {
     drop(end.expect("the connection ends"));
 }
 
+#[tokio::test]
+async fn with_max_queue_drop_msg_0_a_client_that_reads_gets_all_messages() {
+    let node = Node::new("");
+    let daemon = node.start(|_| {}).await;
+    let srvid = Srvid(0xBE00_0000_0000_0001);
+    set(&daemon.client, "MaxQueueDropMsg", 0).await;
+    let socket = node.path("run/ctdbd.socket");
+    let reader = Client::connect(&socket).await.unwrap();
+    let mut messages = reader.register(srvid).await.unwrap();
+    for number in 0..50u32 {
+        let data = number.to_ne_bytes();
+        daemon.client.message(Pnn::CURRENT, srvid, &data).unwrap();
+    }
+    for number in 0..50u32 {
+        let message = tokio::time::timeout(LIMIT, messages.recv()).await;
+        let message = message.expect("it comes").expect("it is not cut off");
+        assert_eq!(message.data[..], number.to_ne_bytes());
+    }
+}
+
 /// More than a socket holds.
 async fn flood(client: &Client, srvid: Srvid) {
     for _ in 0..100 {

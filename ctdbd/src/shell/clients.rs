@@ -166,13 +166,20 @@ impl Shell {
         }
     }
 
-    /// Queues a packet. MaxQueueDropMsg is about messages, which nobody asked for, as in C. A client that does not read is cut off before it takes the daemon's memory.
+    /// Queues a packet. MaxQueueDropMsg is about messages, which nobody asked for, as in C: it counts what the socket
+    /// does not take, and 0 is for clients that always read. A client that does not read is cut off before it takes the
+    /// daemon's memory.
     pub(super) fn queue_for_client(&mut self, client: ClientId, packet: Vec<u8>) {
         let Some(link) = self.clients.get_mut(&client) else {
             return;
         };
         let limit = self.tunables.max_queue_depth_drop_msg as usize;
-        if is_too_much(&packet, (link.waiting(), link.bytes()), limit) {
+        let too_much = |link: &Link| is_too_much(&packet, (link.waiting(), link.bytes()), limit);
+        if too_much(link) {
+            // what was queued in this turn has not been offered to the socket yet
+            link.flush();
+        }
+        if too_much(link) {
             error!(%client, "CTDB_REQ_MESSAGE queue full - killing client connection.");
             link.broken = true;
             link.wake.notify_one();
