@@ -1,18 +1,24 @@
 //! All tests, and the count of them.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::step::{cargo, is_root, run as run_step, step, target_dir, text};
 use crate::{package, setup, sim};
 
-/// The runs with a real Samba: what they are, and the arguments of `compat`.
+/// The runs with a real Samba: what they are, and the arguments of `compat`. The longest come first, as two run
+/// side by side.
 const WITH_SAMBA: [(&str, &[&str]); 9] = [
-    ("three nodes of ours", &["accept"]),
-    ("a C node among ours", &["accept", "--theirs", "1"]),
+    ("what dies, hangs or runs out", &["deaths", "--quick"]),
+    ("kills under load", &["kills", "--kills", "2"]),
+    ("packets that mean harm", &["hostile", "--quick"]),
     ("the ctdb tool on ours and on C", &["compare"]),
     (
         "the same for public addresses that a C node places",
@@ -22,14 +28,16 @@ const WITH_SAMBA: [(&str, &[&str]); 9] = [
         "the same for public addresses that ours places",
         &["compare", "--walk", "takeover"],
     ),
+    ("a C node among ours", &["accept", "--theirs", "1"]),
+    ("three nodes of ours", &["accept"]),
     (
         "every workload of the benchmark runs on ours",
         &["bench", "--quick", "--nodes", "1"],
     ),
-    ("what dies, hangs or runs out", &["deaths", "--quick"]),
-    ("kills under load", &["kills", "--kills", "2"]),
-    ("packets that mean harm", &["hostile", "--quick"]),
 ];
+
+/// Most of a cluster's time is waiting: with this many at once two processors are busy, and not late.
+const AT_ONCE: usize = 2;
 
 /// How many tests passed and failed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -63,18 +71,44 @@ fn with_samba(count: &mut Count) -> Result<()> {
     let root = target.join("package-under-test");
     run_step(cargo("build --package compat-tests --bins --target-dir").arg(&target))?;
     package::install(&root, true)?;
-    for (number, (what, args)) in WITH_SAMBA.iter().enumerate() {
-        step(&format!("with a real Samba: {what}"));
+    let jobs = WITH_SAMBA.iter().enumerate().map(|(number, (what, args))| {
+        let mut command = compat(&target, args);
         let logs = target.join(format!("compat-logs/{number}"));
-        count.add_run(
-            compat(&target, args)
-                .arg("--root")
-                .arg(&root)
-                .arg("--logs")
-                .arg(logs),
-        )?;
-    }
-    Ok(())
+        command.arg("--root").arg(&root).arg("--logs").arg(logs);
+        (*what, command)
+    });
+    side_by_side(jobs.collect(), count)
+}
+
+/// Runs commands, [`AT_ONCE`] at a time; each one's output is shown as a whole when it has ended.
+fn side_by_side(jobs: VecDeque<(&str, Command)>, count: &mut Count) -> Result<()> {
+    let left = Mutex::new(jobs);
+    let shared = Mutex::new(count);
+    let lane = || -> Result<()> {
+        loop {
+            let next = left.lock().ok().and_then(|mut left| left.pop_front());
+            let Some((what, mut command)) = next else {
+                return Ok(());
+            };
+            step(&format!("with a real Samba: {what}: begins"));
+            let started = Instant::now();
+            let done = command.output().with_context(|| text(&command))?;
+            let Ok(mut count) = shared.lock() else {
+                return Ok(());
+            };
+            step(&format!("with a real Samba: {what}: {}", text(&command)));
+            count.add_output(&done, &text(&command));
+            let seconds = started.elapsed().as_secs();
+            step(&format!("with a real Samba: {what}: {seconds} s"));
+        }
+    };
+    thread::scope(|scope| {
+        let lanes: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(lane)).collect();
+        lanes.into_iter().try_for_each(|lane| {
+            lane.join()
+                .unwrap_or_else(|_| Err(anyhow!("a lane of tests ended early")))
+        })
+    })
 }
 
 /// The program `compat`, as it was just built.
@@ -100,11 +134,26 @@ impl Count {
             println!("{line}");
             self.add_line(&line);
         }
-        if !child.wait()?.success() && self.failed == before {
-            self.failed += 1;
-            println!("not ok {}", text(command));
-        }
+        self.add_status(child.wait()?, before, &text(command));
         Ok(())
+    }
+
+    /// Shows the output of a command that has ended, and counts it.
+    fn add_output(&mut self, done: &Output, text: &str) {
+        let before = self.failed;
+        for line in String::from_utf8_lossy(&done.stdout).lines() {
+            println!("{line}");
+            self.add_line(line);
+        }
+        eprint!("{}", String::from_utf8_lossy(&done.stderr));
+        self.add_status(done.status, before, text);
+    }
+
+    fn add_status(&mut self, status: ExitStatus, failed_before: usize, text: &str) {
+        if !status.success() && self.failed == failed_before {
+            self.failed += 1;
+            println!("not ok {text}");
+        }
     }
 
     /// cargo's `test result: ok. 7 passed; 0 failed; ...`, and `# 7 tests, 0 failed` of `compat`.
@@ -151,6 +200,23 @@ mod tests {
             counted(&["test a ... ok", "ok 3 failed", "# locks: 5.9 s"]),
             (0, 0)
         );
+    }
+
+    #[test]
+    fn commands_side_by_side_are_all_counted() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let jobs = [
+            ("one", shell("echo '# 3 tests, 1 failed'; exit 1")),
+            ("two", shell("echo '# 4 tests, 0 failed'")),
+            ("three", shell("exit 1")),
+        ];
+        let mut count = Count::default();
+        side_by_side(jobs.into(), &mut count).unwrap();
+        assert_eq!((count.passed, count.failed), (6, 2));
     }
 
     #[test]
