@@ -17,6 +17,7 @@ mod sim;
 mod step;
 mod test;
 mod tidy;
+mod upstream;
 mod wire_page;
 
 use std::ffi::OsString;
@@ -102,6 +103,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Run upstream's own test scripts, `--tests DIR`, against our programs.
+    Upstream(upstream::Plan),
     /// Check what no other tool checks: licences, borders of the crates, sizes, words.
     Tidy,
     /// Write COMPAT.md: what of upstream is there.
@@ -164,6 +167,7 @@ fn main() -> Result<ExitCode> {
             long,
             options,
         } => sim::run(if long { sim::LONG } else { seeds }, &options)?,
+        Command::Upstream(plan) => upstream::run(&plan)?,
         Command::Tidy => tidy::run()?,
         Command::Compat { check } => compat::run(check)?,
         Command::Headers { check } => headers::run(check)?,
