@@ -57,9 +57,12 @@ pub(crate) struct Plan {
     /// Only nodes with this daemon may lead.
     #[arg(long, value_enum)]
     leader: Option<tree::Daemon>,
-    /// Our programs without optimization.
+    /// Build our programs without optimization.
     #[arg(long)]
     debug: bool,
+    /// Do not build: our programs are installed below this directory.
+    #[arg(long, value_name = "DIR", conflicts_with = "debug")]
+    root: Option<PathBuf>,
 }
 
 /// One script, once.
@@ -85,8 +88,7 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
         return Ok(false);
     }
     let dir = target_dir()?.join("upstream");
-    let (ours, logs) = (dir.join("package"), dir.join("logs"));
-    package::install(&ours, plan.debug)?;
+    let (ours, logs) = (plan.programs(&dir)?, dir.join("logs"));
     let tree = tree::Tree::make(&dir.join("tree"), &upstream, &ours, &plan.into())?;
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir_all(&logs)?;
@@ -99,6 +101,18 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
     let results = run_all(plan, &tree, &scripts, &logs)?;
     fs::write(dir.join("results.tsv"), baseline::table(&results))?;
     Ok(baseline::compare(&results))
+}
+
+impl Plan {
+    /// The root of a package with our programs, which is made below `dir` if none is given.
+    fn programs(&self, dir: &Path) -> Result<PathBuf> {
+        if let Some(root) = &self.root {
+            return root.canonicalize().context("--root");
+        }
+        let root = dir.join("package");
+        package::install(&root, self.debug)?;
+        Ok(root)
+    }
 }
 
 /// Each script in each run, as many at a time as wanted: whoever is free takes the next.
