@@ -21,5 +21,6 @@ pub mod load;
 pub mod loopback;
 pub mod node;
 pub mod report;
+pub mod rolling;
 pub mod sections;
 pub mod smb2;

@@ -90,6 +90,26 @@ impl Node {
         Ok(())
     }
 
+    /// Installs other files, while the node runs: those below a package root, or the machine's own. What runs
+    /// goes on with the old ones.
+    ///
+    /// # Errors
+    /// A mount fails.
+    pub fn replace(&mut self, root: Option<PathBuf>) -> Result<()> {
+        if self.root.take().is_some() {
+            self.sh("umount -l /usr")?;
+        }
+        if let Some(root) = &root {
+            let layers = format!("lowerdir={}/usr:/usr", root.display());
+            self.run(
+                "mount",
+                &["-t", "overlay", "package", "-o", &layers, "/usr"],
+            )?;
+        }
+        self.root = root;
+        Ok(())
+    }
+
     /// Every process of the node ends at once, and its cable is pulled.
     ///
     /// # Errors

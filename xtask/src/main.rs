@@ -84,6 +84,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// A cluster of C nodes under load, each replaced by ours and by C again.
+    #[command(disable_help_flag = true)]
+    Rolling {
+        /// The options of `compat rolling`; `--help` among them lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Malformed packets by the ten thousand, from clients and from a node, under load.
     #[command(disable_help_flag = true)]
     Hostile {
@@ -161,6 +168,7 @@ fn main() -> Result<ExitCode> {
         Command::Demo { once } => demo::run(once)?,
         Command::Bench { options } => bench::run("bench", &options)?,
         Command::Deaths { options } => bench::run("kills", &options)?,
+        Command::Rolling { options } => bench::run("rolling", &options)?,
         Command::Hostile { options } => bench::run("hostile", &options)?,
         Command::Sim {
             seeds,

@@ -15,8 +15,12 @@ use crate::{package, setup, sim};
 
 /// The runs with a real Samba: what they are, and the arguments of `compat`. The longest come first, as two run
 /// side by side.
-const WITH_SAMBA: [(&str, &[&str]); 9] = [
+const WITH_SAMBA: [(&str, &[&str]); 10] = [
     ("what dies, hangs or runs out", &["deaths", "--quick"]),
+    (
+        "a C node under load replaced by ours, and back",
+        &["rolling", "--quick"],
+    ),
     ("kills under load", &["kills", "--kills", "2"]),
     ("packets that mean harm", &["hostile", "--quick"]),
     ("the ctdb tool on ours and on C", &["compare"]),

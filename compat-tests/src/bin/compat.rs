@@ -15,7 +15,7 @@ use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::compare::{self, Which};
 use compat_tests::sections::{self, Section};
-use compat_tests::{demo, hostile, loopback};
+use compat_tests::{demo, hostile, loopback, rolling};
 use nix::sys::signal::Signal;
 
 /// Packets of a class in the quick form of `hostile`.
@@ -88,6 +88,14 @@ enum What {
         /// How many on one cluster, before it is the other one's turn.
         #[arg(long, default_value_t = 20)]
         block: usize,
+    },
+    /// A cluster of C nodes under load, each replaced by ours and by C again.
+    Rolling {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// Only the node that leads, and no public addresses.
+        #[arg(long)]
+        quick: bool,
     },
     /// Malformed packets and absurd ones, from clients and from a node, under load.
     Hostile {
@@ -248,6 +256,7 @@ fn main() -> Result<ExitCode> {
                 block,
             },
         )?,
+        What::Rolling { nodes, quick } => run_rolling(&nodes, quick)?,
         What::Hostile {
             nodes,
             packets,
@@ -349,6 +358,27 @@ fn run_hostile(mut nodes: Nodes, options: &hostile::Options) -> Result<bool> {
     let cluster = Cluster::boot(nodes.host()?, &spec)?;
     let mut report = Report::default();
     report.group("hostile", |report| hostile::run(&cluster, options, report));
+    nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}
+
+fn run_rolling(nodes: &Nodes, quick: bool) -> Result<bool> {
+    let spec = nodes.spec()?;
+    let root = spec.roots.iter().flatten().next().cloned();
+    let options = rolling::Options {
+        root: root.context("--root: what C is to be replaced by")?,
+        quick,
+    };
+    let spec = Spec {
+        roots: vec![None; spec.roots.len()],
+        event_scripts: !quick,
+        ..spec
+    };
+    let mut cluster = Cluster::boot(nodes.host()?, &spec)?;
+    let mut report = Report::default();
+    report.group("rolling", |report| {
+        rolling::run(&mut cluster, &options, report)
+    });
     nodes.keep_logs(&cluster, &report)?;
     Ok(report.finish())
 }

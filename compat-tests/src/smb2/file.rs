@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::fields::{Fields, array_at, u32_at, utf16};
-use super::{Command, Connection, HEADER, PATIENCE, Pending, Status};
+use super::{Command, Connection, HEADER, Pending, Status};
 
 /// The server's name for an open file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,7 +227,7 @@ impl Connection {
     /// No answer; a refusal is the inner error, by its status.
     pub fn open(&mut self, open: &Open<'_>) -> Result<Result<Opened, Status>> {
         let request = self.start_open(open)?;
-        self.opened(request, PATIENCE)?
+        self.opened(request, self.patience)?
             .context("no answer to an open")
     }
 

@@ -89,6 +89,7 @@ struct Reply {
 /// One session on one server, with one share.
 pub struct Connection {
     stream: TcpStream,
+    patience: Duration,
     received: Vec<u8>,
     next_message: u64,
     session: u64,
@@ -103,10 +104,19 @@ impl Connection {
     /// # Errors
     /// No connection, no answer, or a refusal.
     pub fn open_share(server: IpAddr, share: &str) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&SocketAddr::new(server, 445), PATIENCE)
+        Self::open_share_within(server, share, PATIENCE)
+    }
+
+    /// The same, where no answer may take longer than `patience`, now and later.
+    ///
+    /// # Errors
+    /// As [`Connection::open_share`].
+    pub fn open_share_within(server: IpAddr, share: &str, patience: Duration) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&SocketAddr::new(server, 445), patience)
             .with_context(|| format!("SMB connection to {server}"))?;
         let mut connection = Self {
             stream,
+            patience,
             received: Vec::new(),
             next_message: 0,
             session: 0,
@@ -225,7 +235,7 @@ impl Connection {
 
     fn call(&mut self, command: Command, body: Fields) -> Result<Reply> {
         let request = self.send(command, body)?;
-        self.reply(request, PATIENCE)?
+        self.reply(request, self.patience)?
             .with_context(|| format!("no answer to SMB2 command {}", command as u16))
     }
 

@@ -52,6 +52,19 @@ impl Journal {
         read_into(&mut self.persistent_entries, node, "persistent")
     }
 
+    /// When the node's writes of a kind were acknowledged, in order, by the clock of the journals.
+    pub(crate) fn acknowledged(&self, node: usize, model: &str) -> Vec<u64> {
+        let entries = match model {
+            "volatile" => &self.volatile_entries,
+            _ => &self.persistent_entries,
+        };
+        let all = entries.values().flatten();
+        let its = all.filter(|entry| entry.node == node && entry.acknowledged);
+        let mut times: Vec<_> = its.map(|entry| entry.at).collect();
+        times.sort_unstable();
+        times
+    }
+
     pub(crate) fn summary(&self) -> String {
         let count = |entries: &Entries| entries.values().map(Vec::len).sum::<usize>();
         let all = self.persistent_entries.values().flatten();
