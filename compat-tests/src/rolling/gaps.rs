@@ -7,8 +7,9 @@ use anyhow::{Result, bail, ensure};
 use super::Step;
 use super::watch::Span;
 
-/// What a writer may rest for beside a recovery: its own pauses, a look, a busy machine.
-const SLACK: Duration = Duration::from_secs(1);
+/// What a writer may rest for beside a recovery: until the leader sees that there has to be one (RecoverInterval, a
+/// second), its own pauses, a look, a busy machine.
+const SLACK: Duration = Duration::from_secs(2);
 /// A client of an address that moves: the recovery is followed by a takeover run, and it connects anew.
 const FAILOVER: Duration = Duration::from_secs(10);
 

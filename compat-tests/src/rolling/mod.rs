@@ -171,7 +171,7 @@ fn replace(
     let others = cluster.nodes.iter().filter(|node| node.pnn != pnn);
     let watches: Vec<_> = others.map(Watch::start).collect::<Result<_>>()?;
     let begin = monotonic()?;
-    take_out(cluster, pnn)?;
+    take_out(cluster, pnn, addresses)?;
     cluster.nodes[pnn].replace(root.cloned())?;
     bring_back(cluster, pnn, addresses)?;
     std::thread::sleep(PAUSE);
@@ -190,11 +190,13 @@ fn replace(
     })
 }
 
-fn take_out(cluster: &Cluster, pnn: usize) -> Result<()> {
+fn take_out(cluster: &Cluster, pnn: usize, addresses: &[IpAddr]) -> Result<()> {
     let node = &cluster.nodes[pnn];
     let other = &cluster.nodes[(pnn + 1) % cluster.nodes.len()];
-    node.ctdb(&["stop"])?;
-    within(20, || check_stopped(other, pnn))?;
+    if !addresses.is_empty() {
+        node.ctdb(&["disable"])?;
+        within(30, || check_hosted_elsewhere(other, pnn))?;
+    }
     node.ctdb(&["shutdown"])?;
     // C's event daemon outlives its ctdbd by up to 5 s, and a new ctdbd cannot start beside it
     for name in ["ctdbd", "smbd", "ctdb-eventd"] {
@@ -203,10 +205,11 @@ fn take_out(cluster: &Cluster, pnn: usize) -> Result<()> {
     Ok(())
 }
 
-fn check_stopped(other: &Node, pnn: usize) -> Result<()> {
-    let status = other.ctdb(&["status"])?;
-    crate::sections::check_line(&status, &[&format!("pnn:{pnn} "), "STOPPED"])?;
-    crate::sections::check_line(&status, &["Recovery mode:NORMAL"])
+fn check_hosted_elsewhere(other: &Node, pnn: usize) -> Result<()> {
+    let table = other.ctdb(&["ip", "all"])?;
+    let here = table.lines().any(|line| line.ends_with(&format!(" {pnn}")));
+    ensure!(!here, "{table}");
+    Ok(())
 }
 
 fn bring_back(cluster: &Cluster, pnn: usize, addresses: &[IpAddr]) -> Result<()> {
