@@ -3,11 +3,12 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::host::{Host, address};
+use crate::host::{Host, address, output};
 use crate::node::{Files, Node};
 use crate::report::within;
 use crate::smb2::Connection;
@@ -31,6 +32,8 @@ pub struct Spec {
     pub event_scripts: bool,
     /// ctdbd's log level.
     pub log_level: String,
+    /// The size of each node's disk for its databases, as mount(8) has it; none is that of the machine's memory.
+    pub disk: Option<String>,
     /// More lines for ctdb.conf.
     pub more_conf: String,
     /// More lines for ctdb.tunables.
@@ -44,6 +47,8 @@ pub struct Cluster {
     pub host: Host,
     /// By their number.
     pub nodes: Vec<Node>,
+    /// What is mounted below the nodes' directories.
+    disks: Vec<PathBuf>,
 }
 
 impl Cluster {
@@ -65,11 +70,17 @@ impl Cluster {
             event_scripts: spec.event_scripts,
         };
         let mut nodes = Vec::new();
+        let mut disks = Vec::new();
         for (pnn, root) in spec.roots.iter().enumerate() {
             let dir = host.dir.join(format!("node{pnn}"));
+            if let Some(size) = &spec.disk {
+                let disk = dir.join("lib-ctdb");
+                mount_disk(&disk, size)?;
+                disks.push(disk);
+            }
             nodes.push(Node::install(dir, pnn, root.clone(), &files)?);
         }
-        Ok(Self { host, nodes })
+        Ok(Self { host, nodes, disks })
     }
 
     /// Starts ctdbd on every node and waits until all are OK.
@@ -145,11 +156,16 @@ impl Cluster {
     /// # Errors
     /// Its files cannot be removed.
     pub fn power_off(self) -> Result<Host> {
-        let Self { host, nodes } = self;
-        for node in &nodes {
-            fs::remove_dir_all(host.dir.join(format!("node{}", node.pnn)))?;
-        }
+        let Self { host, nodes, disks } = self;
+        let dirs = nodes
+            .iter()
+            .map(|node| host.dir.join(format!("node{}", node.pnn)));
+        let dirs: Vec<_> = dirs.collect();
         drop(nodes);
+        for disk in disks {
+            output(Command::new("umount").arg(disk))?;
+        }
+        dirs.iter().try_for_each(fs::remove_dir_all)?;
         fs::remove_dir_all(host.dir.join(SHARE))?;
         Ok(host)
     }
@@ -163,6 +179,16 @@ impl Cluster {
         eprintln!("# logs: {}", to.display());
         Ok(())
     }
+}
+
+fn mount_disk(disk: &Path, size: &str) -> Result<()> {
+    fs::create_dir_all(disk)?;
+    let options = format!("mode=755,size={size}");
+    let mut mount = Command::new("mount");
+    mount
+        .args(["-t", "tmpfs", "-o", &options, "disk"])
+        .arg(disk);
+    output(&mut mount).map(drop)
 }
 
 /// A node sees that many nodes OK, and is not in recovery.

@@ -15,6 +15,7 @@ pub mod bench;
 pub mod cluster;
 pub mod deaths;
 pub mod demo;
+pub mod faults;
 pub mod host;
 pub mod hostile;
 pub mod load;

@@ -138,6 +138,7 @@ impl Turn {
             roots: vec![root; self.nodes],
             clustering: true,
             event_scripts: false,
+            disk: None,
             log_level: "NOTICE".to_owned(),
             more_conf: String::new(),
             more_tunables: String::new(),

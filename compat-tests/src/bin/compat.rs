@@ -15,7 +15,7 @@ use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::compare::{self, Which};
 use compat_tests::sections::{self, Section};
-use compat_tests::{demo, hostile, loopback, rolling};
+use compat_tests::{demo, faults, hostile, loopback, rolling};
 use nix::sys::signal::Signal;
 
 /// Packets of a class in the quick form of `hostile`.
@@ -88,6 +88,29 @@ enum What {
         /// How many on one cluster, before it is the other one's turn.
         #[arg(long, default_value_t = 20)]
         block: usize,
+    },
+    /// Faults by chance, one after the other, under load.
+    Faults {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// How many.
+        #[arg(long, default_value_t = 200)]
+        faults: usize,
+        /// What chance begins with: the same faults again.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The longest that one lasts, in seconds.
+        #[arg(long, default_value_t = 60)]
+        longest: usize,
+        /// The kinds; all by default, but a full disk against C.
+        #[arg(long, value_delimiter = ',')]
+        kinds: Vec<faults::Kind>,
+        /// The tunables as they are by default, instead of short times.
+        #[arg(long)]
+        default_tunables: bool,
+        /// The same faults with the machine's own ctdbd, and the times beside ours.
+        #[arg(long)]
+        against_c: bool,
     },
     /// A cluster of C nodes under load, each replaced by ours and by C again.
     Rolling {
@@ -180,6 +203,7 @@ impl Nodes {
             clustering: true,
             event_scripts: true,
             log_level: self.log_level.clone(),
+            disk: None,
             more_conf: String::new(),
             more_tunables: String::new(),
         })
@@ -254,6 +278,25 @@ fn main() -> Result<ExitCode> {
                 kills,
                 against_c,
                 block,
+            },
+        )?,
+        What::Faults {
+            nodes,
+            faults,
+            seed,
+            longest,
+            kinds,
+            default_tunables,
+            against_c,
+        } => run_faults(
+            &nodes,
+            &faults::Options {
+                faults,
+                seed,
+                longest,
+                kinds,
+                default_tunables,
+                against_c,
             },
         )?,
         What::Rolling { nodes, quick } => run_rolling(&nodes, quick)?,
@@ -359,6 +402,16 @@ fn run_hostile(mut nodes: Nodes, options: &hostile::Options) -> Result<bool> {
     let mut report = Report::default();
     report.group("hostile", |report| hostile::run(&cluster, options, report));
     nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}
+
+fn run_faults(nodes: &Nodes, options: &faults::Options) -> Result<bool> {
+    let spec = options.spec(nodes.spec()?);
+    let mut report = Report::default();
+    let done = nodes
+        .host()
+        .and_then(|host| faults::run(host, &spec, options, nodes.logs.as_deref(), &mut report));
+    report.check("the faults run to their end", || done);
     Ok(report.finish())
 }
 

@@ -16,7 +16,7 @@
 
 mod absurd;
 mod breaking;
-mod chance;
+pub(crate) mod chance;
 mod deaf;
 mod impostor;
 mod load;

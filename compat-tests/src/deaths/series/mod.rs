@@ -7,7 +7,7 @@
 //! daemons are to be at the end what they were at the start.
 
 pub(crate) mod journal;
-mod times;
+pub(crate) mod times;
 mod whole;
 pub(crate) mod witness;
 pub(crate) mod writers;
@@ -283,7 +283,7 @@ impl Block {
 }
 
 /// Whether the ctdbd of the node's pid file runs; asked often, so without a process of its own.
-fn is_running(node: &Node) -> bool {
+pub(crate) fn is_running(node: &Node) -> bool {
     let pid = std::fs::read_to_string(node.path("/run/ctdb/ctdbd.pid"));
     pid.is_ok_and(|pid| {
         let program = node.path(&format!("/proc/{}/exe", pid.trim()));

@@ -62,7 +62,7 @@ impl Times {
 }
 
 /// The smallest value that this share of all does not exceed; not a number if there are none.
-fn quantile(values: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     #[expect(

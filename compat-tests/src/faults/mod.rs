@@ -1,0 +1,362 @@
+//! Faults by chance, one after the other, in a cluster under load: daemons that die or hang, nodes that lose power,
+//! cables, lines and disks. `docs/operations.md` states what comes of each.
+//!
+//! `ctdb-load write` writes on every node meanwhile. After each fault the cluster has to be whole again by itself
+//! within [`bound`], with one leader, and at the end everything that was acknowledged has to be there. The same
+//! seed is the same plan, also for the C daemon.
+
+mod eye;
+mod fault;
+mod times;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cluster::{Cluster, Spec};
+use crate::deaths::series::journal::{Journal, Kill};
+use crate::deaths::series::writers::{self, Writers};
+use crate::deaths::series::{is_running, monotonic};
+use crate::host::Host;
+use crate::hostile::chance::Chance;
+use crate::report::Report;
+use eye::{Eye, View, check_together};
+use fault::{Fault, KINDS};
+pub use fault::{Kind, Role};
+use times::{Times, seconds};
+use wire::Generation;
+
+/// All nodes' databases, of a test.
+const DISK: &str = "150M";
+/// What the tunables are by default, where a cluster of tests has others.
+const DEFAULTS: &str = "MonitorInterval=15\nKeepaliveInterval=5\nKeepaliveLimit=5\n\
+                        RerecoveryTimeout=10\nElectionTimeout=3\nTakeoverTimeout=9\n";
+/// Short times.
+const FAST: &str = "RecoveryBanPeriod=5\n";
+/// Between all OK and the next fault: the load goes on, and recoveries are no longer suppressed.
+const PAUSE: Duration = Duration::from_secs(3);
+/// How often it is looked whether things are well.
+const LOOK: Duration = Duration::from_millis(20);
+/// The longest that the others may need to go on without a node that died.
+const REST: Duration = Duration::from_secs(45);
+
+/// What is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many faults.
+    pub faults: usize,
+    /// What chance begins with.
+    pub seed: u64,
+    /// The longest time of one, in seconds.
+    pub longest: usize,
+    /// All of them if there are none.
+    pub kinds: Vec<Kind>,
+    /// The tunables as they are by default.
+    pub default_tunables: bool,
+    /// With the C daemon too.
+    pub against_c: bool,
+}
+
+impl Options {
+    /// The cluster that is wanted.
+    #[must_use]
+    pub fn spec(&self, spec: Spec) -> Spec {
+        let (tunables, conf) = match self.default_tunables {
+            true => (DEFAULTS, "[cluster]\n\tleader timeout = 5\n"),
+            false => (FAST, ""),
+        };
+        Spec {
+            event_scripts: false,
+            disk: Some(DISK.to_owned()),
+            more_tunables: tunables.to_owned(),
+            more_conf: conf.to_owned(),
+            ..spec
+        }
+    }
+
+    /// Within this time of a fault's end all nodes are OK again.
+    ///
+    /// A node that comes back is seen within seconds, takes part in the next recovery, and may have been banned meanwhile.
+    #[must_use]
+    pub fn bound(&self) -> Duration {
+        Duration::from_secs(if self.default_tunables { 360 } else { 40 })
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        match (&self.kinds[..], self.against_c) {
+            ([], false) => &KINDS,
+            ([], true) => &KINDS[..KINDS.len() - 1],
+            (kinds, _) => kinds,
+        }
+    }
+}
+
+/// Which daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Ours,
+    Theirs,
+}
+
+/// How long it took.
+#[derive(Debug)]
+struct Outcome {
+    /// Until another node led.
+    leader: Option<Duration>,
+    /// Until the others were at work without the node.
+    rest: Option<Duration>,
+    /// From the end of the fault until all were OK.
+    all: Duration,
+}
+
+/// Runs the faults. `spec` is of a cluster of ours; `logs` is where those of one that failed go.
+///
+/// # Errors
+/// A cluster does not come up.
+pub fn run(
+    mut host: Host,
+    spec: &Spec,
+    options: &Options,
+    logs: Option<&Path>,
+    report: &mut Report,
+) -> Result<()> {
+    ensure!(spec.roots.len() >= 3, "at least three nodes");
+    let sides: &[Side] = match options.against_c {
+        true => &[Side::Ours, Side::Theirs],
+        false => &[Side::Ours],
+    };
+    println!("# seed {}", options.seed);
+    let mut times = Times::default();
+    for &side in sides {
+        let spec = Spec {
+            roots: match side {
+                Side::Ours => spec.roots.clone(),
+                Side::Theirs => vec![None; spec.roots.len()],
+            },
+            ..spec.clone()
+        };
+        let mut scene = Scene {
+            cluster: Cluster::boot(host, &spec)?,
+            side,
+            options,
+            eyes: Vec::new(),
+            journal: Journal::default(),
+            revived: 0,
+        };
+        let before = report.failed();
+        report.group(&format!("{side:?}"), |report| scene.run(&mut times, report));
+        if let Some(logs) = logs.filter(|_| report.failed() > before) {
+            scene.cluster.keep_logs(&logs.join(format!("{side:?}")))?;
+        }
+        host = scene.cluster.power_off()?;
+    }
+    times.print(sides);
+    if options.against_c {
+        report.check(
+            "the rest is at work again at most 1.15 times as late as with C",
+            || times.check_ratio(1.15),
+        );
+    }
+    Ok(())
+}
+
+/// Faults on one cluster.
+struct Scene<'a> {
+    cluster: Cluster,
+    side: Side,
+    options: &'a Options,
+    eyes: Vec<Eye>,
+    journal: Journal,
+    /// Daemons that ended by themselves and were started again.
+    revived: usize,
+}
+
+impl Scene<'_> {
+    fn run(&mut self, times: &mut Times, report: &mut Report) -> Result<()> {
+        self.cluster.start_ctdbd()?;
+        self.eyes = self
+            .cluster
+            .nodes
+            .iter()
+            .map(Eye::on)
+            .collect::<Result<_>>()?;
+        let mut writers = Writers::start(&self.cluster)?;
+        std::thread::sleep(PAUSE);
+        self.until_whole(Instant::now())?;
+        let mut chance = Chance::new(self.options.seed);
+        for number in 1..=self.options.faults {
+            let fault = Fault::by(&mut chance, self.options.kinds(), self.options.longest);
+            let name = format!("{number}: {}", self.name(&fault));
+            let mut outcome = None;
+            let well = report.check(&name, || {
+                outcome = Some(self.one(&fault, &mut writers)?);
+                anyhow::Ok(())
+            });
+            ensure!(well, "the cluster does not come back");
+            let outcome = outcome.context("no outcome")?;
+            print(&outcome);
+            times.add(self.side, fault.kind, fault.role, &outcome);
+            std::thread::sleep(PAUSE);
+        }
+        writers.stop(&self.cluster)?;
+        self.check(report)
+    }
+
+    fn name(&self, fault: &Fault) -> String {
+        let what = format!("{:?}, {:?} of the {:?}", self.side, fault.kind, fault.role);
+        match fault.kind.lasts() {
+            true => format!("{what} for {} s", fault.time.as_secs()),
+            false => what,
+        }
+    }
+
+    fn views(&self) -> Vec<View> {
+        self.eyes.iter().map(Eye::view).collect()
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.cluster.nodes.len()).collect()
+    }
+
+    /// One fault, from its begin until all nodes are OK again.
+    fn one(&mut self, fault: &Fault, writers: &mut Writers) -> Result<Outcome> {
+        let views = self.views();
+        let generation = check_together(&views, &self.all())?;
+        let leader = views[0].leader().context("no leader")?;
+        let victim = fault.victim(leader, self.cluster.nodes.len());
+        let (at, begin) = (monotonic()?, Instant::now());
+        let begun = fault.begin(&mut self.cluster, victim)?;
+        let (led, rest) = self.watch_rest(fault, victim, (leader, generation), begin);
+        fault.end(&mut self.cluster, victim, &begun)?;
+        let end = Instant::now();
+        if matches!(fault.kind, Kind::PowerOff | Kind::HalfOpen) {
+            self.eyes[victim] = Eye::on(&self.cluster.nodes[victim])?;
+            self.cluster.nodes[victim].start_ctdbd()?;
+            writers.start_on(&self.cluster.nodes[victim])?;
+        }
+        if fault.kind == Kind::KillDaemon {
+            self.cluster.nodes[victim].start_ctdbd()?;
+        }
+        let whole = self.until_whole(end);
+        self.note(fault, victim, at)?;
+        Ok(Outcome {
+            leader: led,
+            rest,
+            all: whole?,
+        })
+    }
+
+    /// Looks for as long as the fault lasts: when another node led, and when the others were at work without it.
+    fn watch_rest(
+        &self,
+        fault: &Fault,
+        victim: usize,
+        (leader, generation): (usize, Generation),
+        begin: Instant,
+    ) -> (Option<Duration>, Option<Duration>) {
+        let others: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter(|pnn| *pnn != victim)
+            .collect();
+        let (mut led, mut rest) = (None, None);
+        let over = |rest: Option<Duration>| match fault.kind.lasts() {
+            true => begin.elapsed() >= fault.time,
+            false => !fault.kind.is_death() || rest.is_some() || begin.elapsed() >= REST,
+        };
+        while !over(rest) {
+            let views = self.views();
+            let now = others.iter().find_map(|pnn| views[*pnn].leader());
+            if victim == leader && led.is_none() && now.is_some_and(|now| now != leader) {
+                led = Some(begin.elapsed());
+            }
+            if rest.is_none() && check_together(&views, &others).is_ok_and(|now| now != generation)
+            {
+                rest = Some(begin.elapsed());
+            }
+            std::thread::sleep(LOOK);
+        }
+        (led, rest)
+    }
+
+    /// Waits until all nodes are OK; a daemon that has ended is started again, as init would.
+    fn until_whole(&mut self, since: Instant) -> Result<Duration> {
+        loop {
+            let Err(why) = check_together(&self.views(), &self.all()) else {
+                return Ok(since.elapsed());
+            };
+            ensure!(since.elapsed() < self.options.bound(), "{why:#}");
+            for node in &self.cluster.nodes {
+                if since.elapsed() > PAUSE && !is_running(node) {
+                    self.revived += 1;
+                    println!("# {:?}: ctdbd of node {} has ended", self.side, node.pnn);
+                    // it may be refused while something of the last one still ends
+                    let _ = node.start_daemon("/usr/sbin/ctdbd", &[]);
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Whose volatile writes of that time may be lost: those of the node that the others went on without. If a
+    /// network failed, or a leader held on to its lock, it may be the others.
+    fn note(&mut self, fault: &Fault, victim: usize, at: u64) -> Result<()> {
+        let until = monotonic()?;
+        let lost: Vec<_> = match fault.kind.is_of_network() || fault.kind == Kind::DiskFull {
+            true => self.all(),
+            false => vec![victim],
+        };
+        self.journal.kills.extend(lost.into_iter().map(|node| Kill {
+            node,
+            at,
+            until,
+            power: matches!(fault.kind, Kind::PowerOff | Kind::HalfOpen),
+        }));
+        Ok(())
+    }
+
+    fn check(&mut self, report: &mut Report) -> Result<()> {
+        for node in &self.cluster.nodes {
+            self.journal.read(node)?;
+        }
+        let nodes = self.cluster.nodes.iter();
+        let dumps = nodes.map(|node| writers::dump(node, "persistent"));
+        self.journal.persistent = dumps.collect::<Result<_>>()?;
+        self.journal.volatile = writers::dump(&self.cluster.nodes[0], "volatile")?;
+        let (side, journal) = (self.side, &self.journal);
+        println!("# {side:?}: {}", journal.summary());
+        let disputes: usize = self.views().iter().map(|view| view.disputes).sum();
+        println!("# {side:?}: {} daemons ended by themselves", self.revived);
+        report.check(
+            &format!("{side:?}: every acknowledged persistent write is there"),
+            || journal.check_persistent(),
+        );
+        report.check(
+            &format!("{side:?}: a survivor's volatile writes are there"),
+            || journal.check_volatile(),
+        );
+        report.check(&format!("{side:?}: no two led at the same time"), || {
+            ensure!(disputes == 0, "{disputes} times");
+            Ok(())
+        });
+        if side == Side::Ours {
+            let revived = self.revived;
+            report.check("no daemon ended by itself", || {
+                ensure!(revived == 0, "{revived} did");
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+}
+
+fn print(outcome: &Outcome) {
+    let shown = |time: Option<Duration>| time.map_or("-".to_owned(), seconds);
+    println!(
+        "#   leader {}, rest at work {}, all OK {} after its end",
+        shown(outcome.leader),
+        shown(outcome.rest),
+        seconds(outcome.all)
+    );
+}
