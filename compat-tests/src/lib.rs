@@ -25,3 +25,4 @@ pub mod report;
 pub mod rolling;
 pub mod sections;
 pub mod smb2;
+pub mod suite_clients;

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Nothing of upstream's is kept here but the names of its scripts. Debian's source package of samba has them; the
-//! programs that many of them run (`fetch_ring`, `transaction_loop`) are in `bin` of a ctdb that was built.
+//! clients that many of them run (`fetch_ring`, `transaction_loop`) are in `bin` of a ctdb that was built, or ours.
 
 mod baseline;
 mod glob;
@@ -28,7 +28,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::step::{is_root, step, target_dir};
+use crate::step::{cargo, is_root, run as run_step, step, target_dir};
 use crate::{package, setup};
 
 use outcome::Outcome;
@@ -54,9 +54,12 @@ pub(crate) struct Plan {
     /// The nodes that run the ctdbd of that folder or, where there is none, the machine's.
     #[arg(long, value_name = "PNN", value_delimiter = ',')]
     theirs: Vec<u32>,
-    /// Only nodes with this daemon may lead.
+    /// Only nodes with this daemon may lead. A script that stops the only one of them fails.
     #[arg(long, value_enum)]
-    leader: Option<tree::Daemon>,
+    leader: Option<tree::Whose>,
+    /// Whose test clients (`fetch_ring`, `transaction_loop`); ours where that folder has none.
+    #[arg(long, value_enum, default_value = "theirs")]
+    clients: tree::Whose,
     /// Build our programs without optimization.
     #[arg(long)]
     debug: bool,
@@ -90,6 +93,7 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
     let dir = target_dir()?.join("upstream");
     let (ours, logs) = (plan.programs(&dir)?, dir.join("logs"));
     let tree = tree::Tree::make(&dir.join("tree"), &upstream, &ours, &plan.into())?;
+    tree.add_clients(&clients()?, plan.clients == tree::Whose::Ours)?;
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir_all(&logs)?;
     step(&format!(
@@ -113,6 +117,13 @@ impl Plan {
         package::install(&root, self.debug)?;
         Ok(root)
     }
+}
+
+/// Builds our test clients, which are one program.
+fn clients() -> Result<PathBuf> {
+    let target = target_dir()?;
+    run_step(cargo("build --package compat-tests --bins --target-dir").arg(&target))?;
+    Ok(target.join("debug/ctdb-suite-client"))
 }
 
 /// Each script in each run, as many at a time as wanted: whoever is free takes the next.

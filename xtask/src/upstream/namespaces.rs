@@ -12,7 +12,7 @@ use super::outcome::Outcome;
 use super::tree::Tree;
 
 /// How long a script may take, in seconds. C's slowest takes 107.
-const LIMIT: u32 = 600;
+const LIMIT: u32 = 900;
 /// And how much longer the wrapper that ends the namespaces waits.
 const GRACE: u32 = 30;
 /// Makes the namespace's loopback device usable, and becomes what runs the script.

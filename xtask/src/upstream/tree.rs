@@ -4,11 +4,13 @@ use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use super::{Plan, glob};
+use crate::step::output;
 
 /// What the scripts find beside their programs.
 const FOLDERS: [&str; 3] = ["tests", "config", "tools"];
@@ -22,9 +24,9 @@ const INSTALLED: [&str; 4] = [
 /// Ours, below the root of a package. The scripts' daemon looks for all beside itself.
 const OURS: [&str; 2] = ["usr/sbin", "usr/libexec/ctdb"];
 
-/// Whose ctdbd.
+/// Whose programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Daemon {
+pub(crate) enum Whose {
     Ours,
     Theirs,
 }
@@ -35,7 +37,7 @@ pub(super) struct Mix<'a> {
     /// The nodes that run upstream's.
     theirs: &'a [u32],
     /// The only kind that may lead.
-    leader: Option<Daemon>,
+    leader: Option<Whose>,
 }
 
 impl<'a> From<&'a Plan> for Mix<'a> {
@@ -111,6 +113,19 @@ impl Tree {
         })
     }
 
+    /// Puts links to our client in the place of the programs that it can be.
+    pub(super) fn add_clients(&self, client: &Path, instead: bool) -> Result<()> {
+        let names = output(&mut Command::new(client))?;
+        for name in names.lines() {
+            let to = self.path.join("bin").join(name);
+            if instead || !is_program(&to) {
+                let _ = fs::remove_file(&to);
+                symlink(client, &to).with_context(|| to.display().to_string())?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -169,14 +184,14 @@ impl Mix<'_> {
              *)\n\
              {}\texec \"{}\" \"$@\" ;;\n\
              esac\n",
-            self.leading(Daemon::Theirs),
+            self.leading(Whose::Theirs),
             theirs.display(),
-            self.leading(Daemon::Ours),
+            self.leading(Whose::Ours),
             ours.display(),
         )
     }
 
-    fn leading(&self, daemon: Daemon) -> &'static str {
+    fn leading(&self, daemon: Whose) -> &'static str {
         if self.leader.is_none_or(|leader| leader == daemon) {
             ""
         } else {
@@ -236,7 +251,7 @@ mod tests {
     fn a_mixed_cluster_has_a_script_that_knows_the_nodes() {
         let mix = Mix {
             theirs: &[0, 2],
-            leader: Some(Daemon::Theirs),
+            leader: Some(Whose::Theirs),
         };
         let script = mix.script(Path::new("/o/ctdbd"), Path::new("/t/ctdbd"));
         let (theirs, ours) = script.split_once("\n*)\n").expect("two cases");
