@@ -275,7 +275,9 @@ impl Drop for Check {
 
 /// Waits until the socket has something to read or was closed, or the time is over.
 fn readable_within(socket: &UnixStream, limit: Duration) {
-    let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::ZERO);
+    // whole milliseconds, rounded up: the time is over then
+    let whole = limit + Duration::from_micros(999);
+    let timeout = PollTimeout::try_from(whole).unwrap_or(PollTimeout::ZERO);
     let _ = poll(
         &mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)],
         timeout,
@@ -308,16 +310,17 @@ fn run_check(name: &str, file: &Path, numbers: &[OsString]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Waits for `interval` and sends a ping each second, if wanted. False: the parent is gone.
+/// Waits for `interval` and sends a ping each second, if wanted; none at its end, as in C: a check that blocks would
+/// be noticed a second later. False: the parent is gone.
 fn sleep_and_ping(mut parent: &UnixStream, interval: Duration, ping: bool) -> bool {
     let end = Instant::now() + interval;
     loop {
-        if ping && parent.write_all(&[0]).is_err() {
-            return false;
-        }
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return true;
+        }
+        if ping && parent.write_all(&[0]).is_err() {
+            return false;
         }
         readable_within(parent, if ping { left.min(TICK) } else { left });
         // the parent never writes: anything readable is its end
@@ -358,4 +361,19 @@ fn check_once(file: &Path, inode: u64) -> Result<(), String> {
 
 fn errno(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_ping_is_sent_between_the_wait_and_the_check() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        assert!(sleep_and_ping(&theirs, TICK, true));
+        drop(theirs);
+        let mut pings = Vec::new();
+        ours.read_to_end(&mut pings).unwrap();
+        assert_eq!(pings.len(), 1);
+    }
 }
