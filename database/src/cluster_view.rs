@@ -72,6 +72,12 @@ impl ClusterView {
             .map(|(pnn, _)| *pnn)
     }
 
+    /// Every node that may be data master of a record.
+    pub(crate) fn holding(&self) -> impl Iterator<Item = Pnn> + '_ {
+        let nodes = self.nodes.iter().map(|(pnn, _)| *pnn);
+        nodes.filter(|pnn| self.can_hold(*pnn))
+    }
+
     /// Every node that may have a copy of a record: those that take part, and those that the last recovery gave one, for a
     /// node that only seems to be gone brings its copies along when it is back.
     pub(crate) fn holders(&self) -> BTreeSet<Pnn> {

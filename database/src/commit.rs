@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use wire::coding::Encode;
 use wire::control::Request;
 use wire::types::RecBuffer;
-use wire::{ClientId, DbId, Pnn, Time};
+use wire::{ClientId, DbId, Generation, Pnn, Time};
 
 use crate::database::Database;
 use crate::engine::{Asked, Ctx, Engine, Purpose};
@@ -38,6 +38,8 @@ const MOST_BYTES: usize = 1 << 30;
 pub(crate) struct Commit {
     token: Token,
     client: ClientId,
+    /// In which it began: a recovery that it waits for has another.
+    generation: Generation,
     /// Nodes whose confirmation is missing.
     waiting: BTreeSet<Pnn>,
     /// Some node failed: only a recovery can end this.
@@ -90,6 +92,7 @@ impl Engine {
             db.commit = Some(Commit {
                 token,
                 client,
+                generation: ctx.view.vnn_map.generation,
                 waiting: nodes.into_iter().collect(),
                 failed: false,
                 timer,
@@ -176,13 +179,16 @@ impl Engine {
         }
     }
 
-    /// A recovery is over: whatever commits it interrupted are on all nodes now, or on none.
+    /// A recovery is over: whatever commits it interrupted are on all nodes now, or on none. One that began behind its
+    /// NORMAL, and before its END_RECOVERY, goes on: C ends that too, with nodes that have not even got it.
     pub(crate) fn finish_commits(&mut self, ctx: &mut Ctx<'_>) {
         if ctx.view.in_recovery {
             return;
         }
+        let generation = ctx.view.vnn_map.generation;
         for db in self.databases.values_mut() {
-            if let Some(commit) = db.commit.take() {
+            let interrupted = |commit: &mut Commit| commit.generation != generation;
+            if let Some(commit) = db.commit.take_if(interrupted) {
                 self.timers.cancel(commit.timer);
                 ctx.refuse(
                     commit.token,

@@ -1,12 +1,13 @@
 //! Traverse: every record of a database in the cluster, for one client.
 //!
 //! ```text
-//!   client ── TRAVERSE_START ──▶ its node ── TRAVERSE_ALL ──▶ every active node (one, if not volatile)
+//!   client ── TRAVERSE_START ──▶ its node ── TRAVERSE_ALL ──▶ every node with records (one, if not volatile)
 //!   client ◀── messages ──────── its node ◀─ TRAVERSE_DATA ── a worker there reads the local copy
 //!              an empty record ends it, once every node has sent its own empty record
 //! ```
 //!
-//! Of a volatile database each node sends the records whose data master it is, so that each comes once.
+//! Of a volatile database each node sends the records whose data master it is, so that each comes once. A node of the
+//! vnnmap is asked even if it seems to be stopped: that may be old news (C leaves it out then, and what it has).
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -66,7 +67,7 @@ impl Engine {
             return ctx.refuse(token, -1, "too many traverses at the same time");
         }
         let nodes = if db.is_volatile() {
-            ctx.view.active().collect()
+            ctx.view.holding().collect()
         } else {
             vec![one_copy(ctx)]
         };
@@ -226,7 +227,7 @@ impl Engine {
     pub(crate) fn traverse_nodes_changed(&mut self, ctx: &mut Ctx<'_>) {
         let view = &ctx.view;
         for traverse in self.traverses.values_mut() {
-            traverse.waiting.retain(|node| view.is_active(*node));
+            traverse.waiting.retain(|node| view.can_hold(*node));
         }
         let ids: Vec<ReqId> = self.traverses.keys().copied().collect();
         for id in ids {

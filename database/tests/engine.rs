@@ -322,6 +322,19 @@ fn a_late_answer_to_an_earlier_commit_does_not_count() {
 }
 
 #[test]
+fn a_recovery_ends_the_commits_that_it_interrupted_and_no_others() {
+    let mut node = Node::new();
+    let db = node.attach(persistent());
+    let request = Request::Trans3Commit(RecBuffer::new(db));
+    let (_, out) = node.control(Some(CLIENT), request);
+    // the recovery that was ending when it began
+    assert_eq!(status(&node.input(Input::RecoveryEnded)), None, "{out:?}");
+    node.view.vnn_map.generation.0 += 1;
+    node.renew_view();
+    assert_eq!(status(&node.input(Input::RecoveryEnded)), Some(2));
+}
+
+#[test]
 fn a_commit_that_no_node_would_hold_is_refused() {
     let mut node = Node::new();
     let db = node.attach(persistent());
@@ -348,6 +361,8 @@ fn a_commit_is_for_every_node_of_the_map_whatever_this_one_believes() {
             matches!(out.as_slice(), [Output::RecoveryNeeded(_)]),
             "{out:?}"
         );
+        node.view.vnn_map.generation.0 += 1;
+        node.renew_view();
         node.input(Input::RecoveryEnded);
     }
 }

@@ -159,6 +159,8 @@ pub(crate) enum Trace {
     Wrote(DbId, Vec<u8>),
     /// A recovery's transaction began: this is what the copy was.
     Began(DbId),
+    /// Its records went to the leader.
+    Pulled(DbId),
     /// It was committed.
     Committed(DbId),
     /// The file was emptied by whoever opened it first.
@@ -433,6 +435,9 @@ impl Store for SimStore {
 
     fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
         let disk = &mut *self.0.borrow_mut();
+        if disk.file(db)?.saved.is_some() {
+            disk.trace.push(Trace::Pulled(db));
+        }
         for (key, stored) in &disk.file(db)?.records {
             let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
             if visit(key, &raw).is_break() {

@@ -23,6 +23,7 @@
 //! | one data master in a generation, hand-overs in flight counted, and its sequence number the greatest | `oracle/records.rs` |
 //! | what a client reads under a record's lock is what was written last: linearizable within a generation | `oracle/values.rs` |
 //! | a recovery gives each volatile record the newest value that a participant has had | `oracle/recoveries.rs` |
+//! | a traverse shows what was there while it went on; what nobody touched, once | `oracle/traverses.rs` |
 //! | a commit that was acknowledged is on every node of the generation, synced, and stays; each is whole | `oracle/commits.rs` |
 //! | NORMAL only with databases of the generation, nothing in use while frozen, the cluster lock has one holder, who has lost it says nothing | `oracle/modes.rs` |
 //! | nothing is sent to clients that are gone, no lock stays with them; when the faults end, all comes back by itself | `world/end.rs` |

@@ -40,11 +40,13 @@ pub enum Mutation {
     Echo,
     /// The packet that brings a record is lost, and the connection lives.
     LostRecord,
+    /// A traverse shows every copy, not only the data master's.
+    EveryCopy,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KeepMaster,
         Self::NoBump,
         Self::KeepVolatile,
@@ -59,6 +61,7 @@ impl Mutation {
         Self::DeafLeader,
         Self::Echo,
         Self::LostRecord,
+        Self::EveryCopy,
     ];
 
     /// What node `me` stores in a volatile database in place of what there is.

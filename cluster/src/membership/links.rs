@@ -66,7 +66,7 @@ impl Membership {
         let lost = lost_in == Some(generation) || unheard;
         if lost && generation != Generation::INVALID {
             let reason = format!("packets to and from node {} may be lost", pnn.0);
-            self.activate_recovery(&reason, out);
+            self.recover_again(reason, out);
         }
     }
 

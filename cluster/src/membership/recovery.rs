@@ -41,6 +41,8 @@ pub(super) struct Course {
     begun_by: Option<Pnn>,
     /// Who set the vnnmap since.
     mapped_by: Option<Pnn>,
+    /// Why the next one has to follow at once: something was lost behind the new vnnmap.
+    again: Option<String>,
     pub(super) last_started: Option<Time>,
     pub(super) last_finished: Option<Time>,
 }
@@ -58,6 +60,7 @@ impl Membership {
             "new vnnmap"
         );
         self.course.mapped_by = Some(ask.source);
+        self.course.again = None;
         self.vnn_map = map.clone();
         out.notify(Notification::VnnMap(map));
         ask.succeed(out);
@@ -144,6 +147,19 @@ impl Membership {
     fn entered_normal(&mut self, out: &mut Outputs) {
         tracing::info!("Recovery mode set to NORMAL");
         out.notify(Notification::RecoveryMode(false));
+        if let Some(reason) = self.course.again.take() {
+            self.activate_recovery(&reason, out);
+        }
+    }
+
+    /// Packets of the present generation were lost. A recovery under way does not mend that any more: databases that it has
+    /// thawed have sent their calls by then.
+    pub(super) fn recover_again(&mut self, reason: String, out: &mut Outputs) {
+        if self.recovery_mode.is_active() {
+            self.course.again = Some(reason);
+        } else {
+            self.activate_recovery(&reason, out);
+        }
     }
 
     /// Makes the recovery mode ACTIVE; a NORMAL under way is given up.

@@ -8,18 +8,30 @@ mod commits;
 mod modes;
 mod records;
 mod recoveries;
+mod traverses;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::{DbId, Generation, Pnn, Time};
+use wire::{ClientId, DbId, Generation, Pnn, Time};
 
 use crate::world::CommitId;
 use commits::Acknowledged;
 use recoveries::Recovery;
+use traverses::Walk;
 
 /// Versions by key.
 pub(crate) type Versions = BTreeMap<Vec<u8>, u64>;
+
+/// What a copy was when the transaction of a recovery began on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prior {
+    generation: Generation,
+    /// Whether its records counted.
+    trusted: bool,
+    /// Which transaction.
+    begun: u64,
+}
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -34,6 +46,12 @@ pub(crate) struct Oracle {
     /// The location masters of each generation.
     maps: BTreeMap<Generation, Vec<Pnn>>,
     recovered: u64,
+    /// Transactions of recoveries, counted over all nodes.
+    last_begun: u64,
+    /// Those of them whose records the leader has had.
+    pulled: BTreeSet<u64>,
+    /// Traverses that go on, by node and client.
+    walks: BTreeMap<(usize, ClientId), Walk>,
     last_commit: CommitId,
     acknowledged: BTreeMap<CommitId, Acknowledged>,
     /// Managers that know that they have lost the cluster lock.

@@ -11,15 +11,14 @@ use cluster::manager::{Input, Output};
 use wire::control::Request;
 use wire::{DbId, Generation};
 
-use super::{Oracle, Versions, version_of};
+use super::{Oracle, Prior, Versions, version_of};
 use crate::disk::Records;
 use crate::world::{CommitId, World};
 
 /// What a participant had.
 #[derive(Debug)]
 pub(super) struct Before {
-    generation: Generation,
-    trusted: bool,
+    prior: Prior,
     pub(super) records: Records,
     tags: Versions,
     hints: Versions,
@@ -80,8 +79,7 @@ impl World {
                 return;
             };
             let before = Before {
-                generation: prior.0,
-                trusted: prior.1,
+                prior: *prior,
                 records: records.clone(),
                 tags: tags.clone(),
                 hints: hints.clone(),
@@ -104,7 +102,7 @@ impl World {
             let text = format!("node {n} commits {db} for generation {generation}");
             return self.broken("generation", text);
         }
-        let Some(recovery) = self.oracle.recoveries.remove(&(db, generation)) else {
+        let Some(mut recovery) = self.oracle.recoveries.remove(&(db, generation)) else {
             let text = format!("node {n} commits {db} for {generation}, which nobody began");
             return self.broken("generation", text);
         };
@@ -114,6 +112,11 @@ impl World {
             let file = &disk.files[&db];
             (file.records.clone(), file.is_volatile())
         };
+        if volatile {
+            recovery
+                .participants
+                .retain(|node, before| self.counts(*node, db, before.prior));
+        }
         match &recovery.result {
             Some(result) => self.compare(n, db, result, &records, volatile),
             None if volatile => self.check_volatile(db, generation, &recovery, &records),
@@ -129,6 +132,16 @@ impl World {
         let result = recovery.result.or(Some(records));
         let recovery = Recovery { result, ..recovery };
         self.oracle.recoveries.insert((db, generation), recovery);
+    }
+
+    /// Whether a copy counts: the leader has had its records, or could have; a node that is banned or dies before that
+    /// takes no part any more.
+    fn counts(&self, node: usize, db: DbId, prior: Prior) -> bool {
+        let node = &self.nodes[node];
+        let last = node.prior.get(&db).map(|last| last.begun);
+        let state = node.daemon.as_ref().and_then(|d| d.database(db));
+        let trusted = state.is_some_and(|state| state.trusted);
+        self.oracle.pulled.contains(&prior.begun) || (trusted && last == Some(prior.begun))
     }
 
     /// All participants get the same.
@@ -185,8 +198,7 @@ impl World {
                         .map(|(n, before)| {
                             (
                                 n,
-                                before.generation,
-                                before.trusted,
+                                before.prior,
                                 before.tags.get(key),
                                 before.records.get(key),
                             )
@@ -238,32 +250,36 @@ impl World {
 
 impl Oracle {
     /// Whether the location master of a key takes part: it removes its copy last. Without it, copies that it has had
-    /// removed do not say that all were.
+    /// removed do not say that all were: what is left then may be any older copy, as with C, whose vacuuming has these
+    /// two steps too (`ctdb_process_delete_list`, 4.17.12).
     fn has_lmaster(&self, recovery: &Recovery, generation: Generation, key: &[u8]) -> bool {
         let Some(map) = self.maps.get(&generation).filter(|map| !map.is_empty()) else {
             return true;
         };
         let lmaster = map[wire::key_hash(key) as usize % map.len()].0 as usize;
         let lmaster = recovery.participants.get(&lmaster);
-        lmaster.is_some_and(|before| before.generation == generation)
+        lmaster.is_some_and(|before| before.prior.generation == generation)
     }
 
     /// The versions that a key may have after a recovery: for each generation that took part the newest that was held
-    /// there; a lent copy may be newer, and a copy that was vacuumed may stand for a deletion elsewhere.
+    /// there; a lent copy may be newer, and a copy that was vacuumed may stand for a deletion elsewhere (`hints`).
     fn allowed(&self, recovery: &Recovery, key: &[u8]) -> BTreeSet<u64> {
         let mut newest = BTreeMap::<Generation, u64>::new();
         let mut others = BTreeSet::new();
         for before in recovery.participants.values() {
-            if before.generation == Generation::INVALID || !before.trusted {
+            if before.prior.generation == Generation::INVALID || !before.prior.trusted {
                 continue;
             }
             let tag = before.tags.get(key).copied().unwrap_or_default();
-            let there = before.records.contains_key(key);
-            if there || !self.is_empty(tag) || self.has_lmaster(recovery, before.generation, key) {
-                let entry = newest.entry(before.generation).or_default();
+            let hint = before.hints.get(key).copied();
+            let gone = !before.records.contains_key(key);
+            let deletion = hint.filter(|version| self.is_empty(*version));
+            let vacuumed = gone && (self.is_empty(tag) || deletion > Some(tag));
+            if !vacuumed || self.has_lmaster(recovery, before.prior.generation, key) {
+                let entry = newest.entry(before.prior.generation).or_default();
                 *entry = tag.max(*entry);
             }
-            others.extend(before.hints.get(key));
+            others.extend(hint);
         }
         let newest: BTreeSet<u64> = newest.into_values().collect();
         let oldest = newest.first().copied().unwrap_or_default();

@@ -7,7 +7,7 @@ use database::store::Stored;
 use wire::types::RecordFlags;
 use wire::{DbId, Generation};
 
-use super::version_of;
+use super::{Prior, version_of};
 use crate::disk::Trace;
 use crate::net::HandOver;
 use crate::world::{World, say};
@@ -67,6 +67,7 @@ impl World {
             let lineage = self.oracle.lineages.entry((db, generation)).or_default();
             lineage.insert(key.to_vec(), version);
         }
+        self.touch(db, key);
         self.say_record(n, db, key, "client");
     }
 
@@ -100,14 +101,23 @@ impl World {
             match event {
                 Trace::Wrote(db, key) => {
                     self.tag(n, *db, key);
+                    self.touch(*db, key);
                     self.say_record(n, *db, key, "daemon");
                 }
                 Trace::Began(db) => {
                     let state = self.nodes[n].daemon.as_ref().and_then(|d| d.database(*db));
-                    let prior = state.map_or((Generation::INVALID, false), |state| {
-                        (state.generation, state.trusted)
-                    });
+                    let generation = state.map_or(Generation::INVALID, |state| state.generation);
+                    self.oracle.last_begun += 1;
+                    let prior = Prior {
+                        generation,
+                        trusted: state.is_some_and(|state| state.trusted),
+                        begun: self.oracle.last_begun,
+                    };
                     self.nodes[n].prior.insert(*db, prior);
+                }
+                Trace::Pulled(db) => {
+                    let prior = self.nodes[n].prior.get(db);
+                    self.oracle.pulled.extend(prior.map(|prior| prior.begun));
                 }
                 Trace::Committed(db) => self.recovered(n, *db),
                 Trace::Cleared(db) => {

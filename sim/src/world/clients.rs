@@ -253,6 +253,7 @@ impl World {
                     reqid: ReqId(client.0),
                     srvid: srvid_of(n, client),
                 };
+                self.note_traverse(n, client);
                 let request = Request::TraverseStart(start);
                 self.ask(n, client, Pnn::CURRENT, &request, Stage::Traverse);
             }
@@ -570,8 +571,13 @@ impl World {
             }
             Body::ReqMessage(message) => {
                 // the last record of a traverse is an empty one, 16 bytes
-                let ends = message.srvid == srvid_of(n, client) && message.data.len() <= 16 + 24;
-                if matches!(stage, Stage::Traverse) && ends {
+                let walks =
+                    matches!(stage, Stage::Traverse) && message.srvid == srvid_of(n, client);
+                let ends = message.data.len() <= 16 + 24;
+                if walks {
+                    self.note_traversed(n, client, message.data, ends);
+                }
+                if walks && ends {
                     self.idle(n, client);
                 }
             }

@@ -13,6 +13,7 @@ use super::managers::Clusterd;
 use super::workers::Running;
 use crate::disk::Disk;
 use crate::mutation::Mutation;
+use crate::oracle::Prior;
 use crate::script::CLIENTS;
 
 /// A node.
@@ -34,8 +35,8 @@ pub(crate) struct Node {
     pub(super) hung_until: Time,
     /// A start is planned.
     pub(super) starting: bool,
-    /// Generation of each database, and whether its records counted, when a recovery began on it.
-    pub(crate) prior: BTreeMap<DbId, (Generation, bool)>,
+    /// What each database was when a recovery last began on it.
+    pub(crate) prior: BTreeMap<DbId, Prior>,
     pub(crate) was_in_recovery: bool,
     /// What is frozen while it is inactive.
     pub(crate) still: BTreeSet<DbId>,

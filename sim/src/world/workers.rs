@@ -204,8 +204,9 @@ impl World {
         else {
             return;
         };
+        let everything = self.mutation == Some(Mutation::EveryCopy);
         let filter = Filter {
-            only_dmaster: *only_dmaster,
+            only_dmaster: only_dmaster.filter(|_| !everything),
             with_empty: *with_empty,
         };
         let raw = |stored: &Stored| [stored.header.to_bytes(), stored.data.clone()].concat();

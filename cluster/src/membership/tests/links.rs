@@ -91,6 +91,28 @@ fn a_stopped_node_may_come_and_go() {
     }
 }
 
+/// What this node has sent by then was for a node that it was not connected with; the recovery does not mend that.
+#[test]
+fn a_connection_that_comes_up_behind_the_vnnmap_needs_another_recovery() {
+    let mut bench = Bench::running();
+    let connect_behind = |bench: &mut Bench, number: usize| {
+        let map = Request::SetVnnMap(vnn_map(8));
+        let normal = Request::SetRecmode(RecoveryMode::Normal);
+        bench.input(Input::Disconnected(OTHER));
+        bench.ask(THIRD, Request::SetRecmode(RecoveryMode::Active));
+        for (at, step) in [map, normal].into_iter().enumerate() {
+            if at == number {
+                bench.input(Input::Connected(OTHER));
+            }
+            assert_eq!(bench.status(THIRD, step), 0);
+        }
+    };
+    connect_behind(&mut bench, 0);
+    assert!(!bench.node.in_recovery());
+    connect_behind(&mut bench, 1);
+    assert!(bench.node.in_recovery());
+}
+
 #[test]
 fn a_connection_that_comes_up_later_than_the_leaders_needs_a_recovery() {
     let mut bench = Bench::running();
