@@ -84,6 +84,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Faults of daemons, nodes, cables and disks by chance, under load: `--nodes 5 --seed 7`, `--against-c`.
+    #[command(disable_help_flag = true)]
+    Faults {
+        /// The options of `compat faults`; `--help` among them lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// A cluster of C nodes under load, each replaced by ours and by C again.
     #[command(disable_help_flag = true)]
     Rolling {
@@ -168,6 +175,7 @@ fn main() -> Result<ExitCode> {
         Command::Demo { once } => demo::run(once)?,
         Command::Bench { options } => bench::run("bench", &options)?,
         Command::Deaths { options } => bench::run("kills", &options)?,
+        Command::Faults { options } => bench::run("faults", &options)?,
         Command::Rolling { options } => bench::run("rolling", &options)?,
         Command::Hostile { options } => bench::run("hostile", &options)?,
         Command::Sim {

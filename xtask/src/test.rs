@@ -15,11 +15,25 @@ use crate::{package, setup, sim};
 
 /// The runs with a real Samba: what they are, and the arguments of `compat`. The longest come first, as two run
 /// side by side.
-const WITH_SAMBA: [(&str, &[&str]); 10] = [
+const WITH_SAMBA: [(&str, &[&str]); 11] = [
     ("what dies, hangs or runs out", &["deaths", "--quick"]),
     (
         "a C node under load replaced by ours, and back",
         &["rolling", "--quick"],
+    ),
+    (
+        "a daemon that hangs, a network half open, a network one way",
+        &[
+            "faults",
+            "--faults",
+            "3",
+            "--longest",
+            "8",
+            "--seed",
+            "233",
+            "--kinds",
+            "hang-daemon,half-open,one-way",
+        ],
     ),
     ("kills under load", &["kills", "--kills", "2"]),
     ("packets that mean harm", &["hostile", "--quick"]),

@@ -102,7 +102,7 @@ enum What {
         /// The longest that one lasts, in seconds.
         #[arg(long, default_value_t = 60)]
         longest: usize,
-        /// The kinds; all by default, but a full disk against C.
+        /// The kinds; all by default, against C those that it knows too.
         #[arg(long, value_delimiter = ',')]
         kinds: Vec<faults::Kind>,
         /// The tunables as they are by default, instead of short times.

@@ -62,6 +62,11 @@ impl View {
     }
 
     fn hear(&mut self, leader: Pnn, now: Instant) {
+        if leader == Pnn::UNKNOWN {
+            // an election has begun
+            self.leader = None;
+            return;
+        }
         if self.changes.back().is_none_or(|(last, _)| *last != leader) {
             self.changes.push_back((leader, now));
         }
@@ -78,6 +83,17 @@ impl View {
         }
         self.leader = Some((leader, now));
     }
+}
+
+/// All have heard of a leader since.
+///
+/// # Errors
+/// Names a node that has not.
+pub(super) fn check_led_since(views: &[View], since: Instant) -> Result<()> {
+    let has = |view: &View| view.leader.is_some_and(|(_, heard)| heard > since);
+    let without = views.iter().position(|view| !has(view));
+    ensure!(without.is_none(), "node {without:?} hears of no leader");
+    Ok(())
 }
 
 /// These nodes, and no others, are a cluster at work: nobody in recovery, one generation, one leader of theirs.

@@ -13,6 +13,8 @@ use crate::node::Node;
 
 /// Ours, and C's.
 const MANAGERS: &str = "ctdb-clusterd|ctdb_recoverd";
+/// As the kernel names them, in 15 characters.
+const WORKERS: &str = "ctdb-database-w";
 /// Where a full disk's space is.
 const FILLER: &str = "/var/lib/ctdb/filler";
 /// Nobody's.
@@ -44,12 +46,14 @@ pub enum Kind {
     OneWay,
     /// Its line is slow for a time.
     Slow,
+    /// What reads and commits for its ctdbd is stopped for a time, as by a disk that hangs.
+    HangWorkers,
     /// Its disk is full for a time.
     DiskFull,
 }
 
-/// All of them; what is not known of the C daemon is last.
-pub(super) const KINDS: [Kind; 10] = [
+/// All of them; what the C daemon does not have, or is not known of it, is last.
+pub(super) const KINDS: [Kind; 11] = [
     Kind::KillDaemon,
     Kind::KillManager,
     Kind::HangDaemon,
@@ -59,8 +63,11 @@ pub(super) const KINDS: [Kind; 10] = [
     Kind::LinkDown,
     Kind::OneWay,
     Kind::Slow,
+    Kind::HangWorkers,
     Kind::DiskFull,
 ];
+/// How many of them are of ours alone.
+pub(super) const OF_OURS: usize = 2;
 
 impl Kind {
     /// Whether it lasts for a time of its own; otherwise the node is started again once the others go on.
@@ -130,12 +137,12 @@ impl Fault {
     pub(super) fn begin(&self, cluster: &mut Cluster, victim: usize) -> Result<Begun> {
         let peer = (victim + 1 + self.other / 16 % (cluster.nodes.len() - 1)) % cluster.nodes.len();
         let node = &mut cluster.nodes[victim];
-        let mut stopped = None;
+        let mut stopped = Vec::new();
         match self.kind {
             Kind::KillDaemon => node.kill_ctdbd()?,
             Kind::KillManager => signal(node, manager(node)?, "KILL")?,
-            Kind::HangDaemon => stopped = Some(ctdbd(node)?),
-            Kind::HangManager => stopped = Some(manager(node)?),
+            Kind::HangDaemon => stopped.push(ctdbd(node)?),
+            Kind::HangManager => stopped.push(manager(node)?),
             Kind::PowerOff => node.power_off()?,
             Kind::HalfOpen => {
                 ip(&format!("link set v{victim} down"))?;
@@ -149,12 +156,18 @@ impl Fault {
                 ))
                 .map(drop)?,
             Kind::Slow => node.sh(&slow_down()).map(drop)?,
+            Kind::HangWorkers => stopped.extend(pids(node, WORKERS)?),
             Kind::DiskFull => node
                 .sh(&format!("cat /dev/zero >{FILLER} 2>/dev/null; true"))
                 .map(drop)?,
         }
-        if let Some(pid) = stopped {
-            signal(node, pid, "STOP")?;
+        if self.kind == Kind::HangWorkers {
+            // an idle one may have ended in between
+            stopped.retain(|pid| signal(node, *pid, "STOP").is_ok());
+        } else {
+            stopped
+                .iter()
+                .try_for_each(|pid| signal(node, *pid, "STOP"))?;
         }
         Ok(Begun { peer, stopped })
     }
@@ -162,7 +175,7 @@ impl Fault {
     /// Makes it good again; a node without a daemon is given one.
     pub(super) fn end(&self, cluster: &mut Cluster, victim: usize, begun: &Begun) -> Result<()> {
         let node = &mut cluster.nodes[victim];
-        if let Some(pid) = begun.stopped {
+        for &pid in &begun.stopped {
             // it may have been killed by who watches it
             let _ = signal(node, pid, "CONT");
         }
@@ -174,7 +187,11 @@ impl Fault {
                 .map(drop)?,
             Kind::Slow => node.sh("tc qdisc del dev eth0 root").map(drop)?,
             Kind::DiskFull => node.sh(&format!("rm -f {FILLER}")).map(drop)?,
-            Kind::KillDaemon | Kind::KillManager | Kind::HangDaemon | Kind::HangManager => {}
+            Kind::KillDaemon
+            | Kind::KillManager
+            | Kind::HangDaemon
+            | Kind::HangManager
+            | Kind::HangWorkers => {}
         }
         Ok(())
     }
@@ -184,7 +201,7 @@ impl Fault {
 #[derive(Debug)]
 pub(super) struct Begun {
     peer: usize,
-    stopped: Option<u32>,
+    stopped: Vec<u32>,
 }
 
 fn slow_down() -> String {

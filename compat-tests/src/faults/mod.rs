@@ -21,8 +21,8 @@ use crate::deaths::series::{is_running, monotonic};
 use crate::host::Host;
 use crate::hostile::chance::Chance;
 use crate::report::Report;
-use eye::{Eye, View, check_together};
-use fault::{Fault, KINDS};
+use eye::{Eye, View, check_led_since, check_together};
+use fault::{Fault, KINDS, OF_OURS};
 pub use fault::{Kind, Role};
 use times::{Times, seconds};
 use wire::Generation;
@@ -86,7 +86,7 @@ impl Options {
     fn kinds(&self) -> &[Kind] {
         match (&self.kinds[..], self.against_c) {
             ([], false) => &KINDS,
-            ([], true) => &KINDS[..KINDS.len() - 1],
+            ([], true) => &KINDS[..KINDS.len() - OF_OURS],
             (kinds, _) => kinds,
         }
     }
@@ -283,7 +283,9 @@ impl Scene<'_> {
     /// Waits until all nodes are OK; a daemon that has ended is started again, as init would.
     fn until_whole(&mut self, since: Instant) -> Result<Duration> {
         loop {
-            let Err(why) = check_together(&self.views(), &self.all()) else {
+            let views = self.views();
+            let whole = check_together(&views, &self.all());
+            let Err(why) = whole.and_then(|_| check_led_since(&views, since)) else {
                 return Ok(since.elapsed());
             };
             ensure!(since.elapsed() < self.options.bound(), "{why:#}");
