@@ -221,6 +221,8 @@ impl Scene<'_> {
 
     /// One fault, from its begin until all nodes are OK again.
     fn one(&mut self, fault: &Fault, writers: &mut Writers) -> Result<Outcome> {
+        // there may be another recovery after the one that made all OK
+        self.until_whole(Instant::now())?;
         let views = self.views();
         let generation = check_together(&views, &self.all())?;
         let leader = views[0].leader().context("no leader")?;
