@@ -304,10 +304,12 @@ impl Scene<'_> {
     }
 
     /// Whose volatile writes of that time may be lost: those of the node that the others went on without. If a
-    /// network failed, or a leader held on to its lock, it may be the others.
+    /// network failed, or a leader that hung still had the cluster lock and went on alone for a moment, it may be
+    /// those of the others: of two parts that went on a recovery takes the newest records of each.
     fn note(&mut self, fault: &Fault, victim: usize, at: u64) -> Result<()> {
         let until = monotonic()?;
-        let lost: Vec<_> = match fault.kind.is_of_network() || fault.kind == Kind::DiskFull {
+        let alone = fault.kind == Kind::HangDaemon && fault.role == Role::Leader;
+        let lost: Vec<_> = match alone || fault.kind.is_of_network() {
             true => self.all(),
             false => vec![victim],
         };
