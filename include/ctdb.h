@@ -439,8 +439,8 @@ bool ctdb_getdbstat(struct ctdb_connection *ctdb,
 void ctdb_free_dbstat(struct ctdb_db_statistics *stat);
 
 /*
- Which of `num` addresses are registered on a node. Daemons since 4.10 cannot say: CHECK_PID_SRVID, which they
- have instead, wants to know the process.
+ Which of `num` addresses are registered on a node. C's daemon since 4.8 cannot say, which is EOPNOTSUPP:
+ CHECK_PID_SRVID, which it has instead, wants to know the process.
  */
 struct ctdb_request *ctdb_check_message_handlers_send(struct ctdb_connection *ctdb,
                                                       uint32_t destnode,
@@ -889,8 +889,8 @@ bool ctdb_getdbstat(struct ctdb_connection *ctdb,
 void ctdb_free_dbstat(struct ctdb_db_statistics *stat);
 
 /*
- Which of `num` addresses are registered on a node. Daemons since 4.10 cannot say: CHECK_PID_SRVID, which they
- have instead, wants to know the process.
+ Which of `num` addresses are registered on a node. C's daemon since 4.8 cannot say, which is EOPNOTSUPP:
+ CHECK_PID_SRVID, which it has instead, wants to know the process.
  */
 struct ctdb_request *ctdb_check_message_handlers_send(struct ctdb_connection *ctdb,
                                                       uint32_t destnode,

@@ -127,6 +127,11 @@
 #define CTDBX_END 17
 
 /**
+ * The system does not give what is needed: a descriptor, a thread.
+ */
+#define CTDBX_SYSTEM 18
+
+/**
  * The number of this API. It grows when something is added; nothing is ever taken away. What the
  * library has is said by ctdbx_version().
  */
@@ -651,7 +656,7 @@ int ctdbx_version(void);
  * the first connection, too, is tried again and again until `timeout` (milliseconds; -1: for ever).
  * `*client` is to be given to ctdbx_disconnect() in the end.
  *
- * CTDBX_CONNECT, CTDBX_TIMED_OUT, CTDBX_DISCONNECTED (the daemon closed it at once).
+ * CTDBX_CONNECT, CTDBX_TIMED_OUT, CTDBX_DISCONNECTED (the daemon closed it at once), CTDBX_SYSTEM.
  */
 int ctdbx_connect(const char *socket, uint32_t flags, int timeout, struct ctdbx_client **client);
 

@@ -136,6 +136,10 @@ class Forked(Error):
     """The object belongs to the parent of this process."""
 
 
+class NoResources(Error, OSError):
+    """The system does not give what is needed: a descriptor, a thread."""
+
+
 class InternalError(Error):
     """There is no memory, or a fault in the library."""
 
@@ -155,6 +159,7 @@ _ERRORS: Dict[int, Type[Error]] = {
     12: CommitUnknown,
     13: Lost,
     14: Forked,
+    18: NoResources,
 }
 
 

@@ -110,7 +110,10 @@ async fn write_batch(
     let mut rest: VecDeque<Bytes> = packets.map(Bytes::from).collect();
     while !rest.is_empty() {
         let slices: Vec<IoSlice<'_>> = rest.iter().map(|packet| IoSlice::new(packet)).collect();
-        let mut written = writer.write_vectored(&slices).await?;
+        let mut written = match writer.write_vectored(&slices).await {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            written => written?,
+        };
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -153,6 +156,7 @@ impl Incoming {
                 self.buffer.reserve(READ_CHUNK);
             }
             match self.reader.read_buf(&mut self.buffer).await {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => return Err(Error::Disconnected),
                 Ok(_) => {}
             }

@@ -13,7 +13,7 @@ use wire::control::{self, Request};
 use wire::packet::{Body, ControlFlags, ReqControl, ReqMessage, function};
 use wire::types::{
     EchoData, NotifyData, OwnedRecord, PullDbExt, RecBuffer, RecordFlags, RecordHeader,
-    RecoveryMode, TransDb, TraverseStart, TraverseStartExt, VnnMap,
+    RecoveryMode, SrvidList, TransDb, TraverseStart, TraverseStartExt, VnnMap,
 };
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid};
 
@@ -272,6 +272,27 @@ fn a_transaction_that_is_cancelled_leaves_what_was() {
     );
     let unknown = Request::DbTransactionCancel(DbId(1));
     assert_eq!(status(&mut cluster, 1, unknown), -1);
+}
+
+/// C 4.7's answer: a bit for each address, of the node that is asked.
+#[test]
+fn a_node_says_which_addresses_somebody_has_registered() {
+    let (mut cluster, _) = with_database(2);
+    let srvids: Vec<_> = (0..11).map(|at| Srvid(MINE.0 + at)).collect();
+    for at in [0, 3, 8, 10] {
+        let register = Request::RegisterSrvid(srvids[at]);
+        assert_eq!(status(&mut cluster, 0, register), 0);
+    }
+    let ask = Request::CheckSrvids(SrvidList(srvids.clone()));
+    assert_eq!(cluster.ask(1, Pnn(0), &ask), (0, vec![0b1001, 0b101]));
+    assert_eq!(cluster.ask(0, Pnn(1), &ask), (0, vec![0, 0]));
+    let leave = Request::DeregisterSrvid(srvids[3]);
+    assert_eq!(status(&mut cluster, 0, leave), 0);
+    assert_eq!(cluster.ask(1, Pnn(0), &ask), (0, vec![1, 0b101]));
+    cluster.input(0, Input::ClientGone(CLIENT));
+    assert_eq!(cluster.ask(1, Pnn(0), &ask), (0, vec![0, 0]));
+    let none = Request::CheckSrvids(SrvidList::default());
+    assert_eq!(cluster.ask(1, Pnn(0), &none), (0, vec![]));
 }
 
 /// 4.17 and master read the delay and do not keep it.

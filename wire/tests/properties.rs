@@ -23,7 +23,7 @@ macro_rules! each_type {
             DbStatistics DbVacuum DisableMessage EchoData ElectionMessage Iface IfaceList IfaceName
             Ignored KeyData LatencyCounter NodeAndFlags NodeFlagChange NodeMap NotifyData
             OwnedRecord PidSrvid PublicIp PublicIpInfo PublicIpList PullDb PullDbExt PushRecord
-            RecBuffer RecordHeader RecoveryMode RunState SockAddr SrvidMessage Statistics
+            RecBuffer RecordHeader RecoveryMode RunState SockAddr SrvidBits SrvidList SrvidMessage Statistics
             StatisticsList TickleList TimeVal TransDb TraverseAll TraverseAllExt TraverseStart
             TraverseStartExt Tunable Uptime VnnMap String wire::tunables::Tunables
             wire::tunables::TunableName wire::tunables::TunableNames BackupHeader BackupBuffer

@@ -25,7 +25,8 @@ const FILE: &str = "libctdb.so.0.1.0";
 const PUBLIC: &str = "ctdb*";
 const CRATE: &str = "libctdb-ffi";
 
-/// Builds the library with a profile of cargo's, and installs it, its headers and its pkg-config file below `root`.
+/// Builds the library with a profile of cargo's, and installs it, its headers, its pkg-config file and its
+/// bindings for Python below `root`.
 pub(crate) fn install(root: &Path, (profile, folder): (&str, &str), target: &Path) -> Result<()> {
     run(cargo("build --lib --package")
         .args([CRATE, "--profile", profile, "--target-dir"])
@@ -41,6 +42,7 @@ pub(crate) fn install(root: &Path, (profile, folder): (&str, &str), target: &Pat
     shared(&object, &place)?;
     fs::remove_file(&object)?;
     headers(root)?;
+    bindings(root)?;
     pkg_config(&place.join("pkgconfig"), &multiarch)
 }
 
@@ -115,6 +117,16 @@ fn headers(root: &Path) -> Result<()> {
         fs::copy(entry.path(), place.join(entry.file_name()))?;
     }
     Ok(())
+}
+
+/// For the system's Python, where Debian's packages put a module.
+fn bindings(root: &Path) -> Result<()> {
+    let place = root.join("usr/lib/python3/dist-packages");
+    fs::create_dir_all(&place)?;
+    println!("    {}", place.join("ctdb.py").display());
+    fs::copy("bindings/python/ctdb.py", place.join("ctdb.py"))
+        .map(drop)
+        .context("ctdb.py")
 }
 
 fn pkg_config(place: &Path, multiarch: &str) -> Result<()> {

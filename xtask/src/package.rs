@@ -63,7 +63,9 @@ pub(crate) fn install(root: &Path, debug: bool) -> Result<()> {
     }
     let examples = documents.join("examples");
     fs::create_dir_all(&examples)?;
-    put_text(Path::new("docs/examples/client.py"), &examples)?;
+    for entry in fs::read_dir("docs/examples")? {
+        put_text(&entry?.path(), &examples)?;
+    }
     fs::write(examples.join("ctdb.conf"), sample::ctdb_conf()).context("examples")?;
     fs::write(examples.join("nodes"), sample::NODES).context("examples")
 }

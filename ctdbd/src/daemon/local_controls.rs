@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 use wire::coding::Encode;
 use wire::control::Request;
 use wire::tunables::{Set, TunableNames, Tunables};
-use wire::types::{Connection, Statistics};
+use wire::types::{Connection, SrvidBits, Statistics};
 use wire::{ClientId, DbId, MemoryReport, Srvid, TunnelId};
 
 use super::asking::{Asked, Asker};
@@ -175,6 +175,11 @@ impl Daemon {
                     .of_process(which.pid)
                     .any(|id| self.router.is_registered(which.srvid, id));
                 status(if found { 0 } else { -1 })
+            }
+            // C has not had it since 4.8; programs with libctdb ask it
+            R::CheckSrvids(srvids) => {
+                let heard = |srvid: &Srvid| self.router.is_heard(*srvid);
+                data(&srvids.0.iter().map(heard).collect::<SrvidBits>())
             }
             R::ProcessExists(pid) => self.process_exists(*pid, out),
             // kept by no one since the transactions became TRANS3

@@ -96,6 +96,11 @@ impl Router {
             .is_some_and(|listeners| listeners.contains(&Listener::Client(client)))
     }
 
+    /// Whether anybody on this node has it.
+    pub(super) fn is_heard(&self, srvid: Srvid) -> bool {
+        self.srvids.contains_key(&srvid)
+    }
+
     fn listeners(&self, srvid: Srvid) -> Vec<Listener> {
         let to = |srvid| self.srvids.get(&srvid).into_iter().flatten().copied();
         to(srvid).chain(to(Srvid::ALL)).collect()

@@ -12,10 +12,10 @@ use tdb_sys::TDB_DATA;
 use wire::Pnn;
 use wire::coding::{Decode, Encode};
 use wire::control::{
-    Control, GetCapabilities, GetDbSeqnum, GetDbStatistics, GetIfaces, GetNodemap, GetPnn,
-    GetPublicIps, GetRecmode, GetVnnMap, Opcode,
+    CheckSrvids, Control, GetCapabilities, GetDbSeqnum, GetDbStatistics, GetIfaces, GetNodemap,
+    GetPnn, GetPublicIps, GetRecmode, GetVnnMap, Opcode,
 };
-use wire::types::{self, Capabilities, IfaceList, NodeMap, PublicIpList, VnnMap};
+use wire::types::{self, Capabilities, IfaceList, NodeMap, PublicIpList, SrvidBits, VnnMap};
 
 use super::connection::Connection;
 use super::control::{Ask, Question};
@@ -110,15 +110,12 @@ impl Question for GetRecmaster {
     }
 }
 
-/// CHECK_SRVIDS: a bit for each address.
-pub(super) struct CheckSrvids;
-
 impl Question for CheckSrvids {
-    const OPCODE: u32 = Opcode::CheckSrvids as u32;
+    const OPCODE: u32 = <Self as Control>::OPCODE;
     type Out = Vec<u8>;
 
     fn read(answer: &Answer) -> Option<Vec<u8>> {
-        Some(answer.data.clone())
+        value::<SrvidBits>(answer).map(|bits| bits.0)
     }
 }
 
@@ -326,7 +323,10 @@ mod tests {
     use super::*;
 
     fn answer(data: Vec<u8>) -> Answer {
-        Answer { status: 0, data }
+        Answer {
+            data,
+            ..Answer::default()
+        }
     }
 
     #[test]

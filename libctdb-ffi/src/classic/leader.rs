@@ -70,7 +70,7 @@ impl Leader {
         for (_, request) in waiting {
             let answer = Answer {
                 status: leader.0.cast_signed(),
-                data: Vec::new(),
+                ..Answer::default()
             };
             request.complete(connection, Outcome::Answer(answer));
         }

@@ -12,6 +12,8 @@ use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
+use wire::control::{CheckSrvids, Control};
+
 use super::connection::{Connection, Reply};
 use super::database::Attached;
 use super::handle::{ctdb_connection, ctdb_request, give, pointer, take_back};
@@ -39,11 +41,24 @@ pub(super) enum Kind {
     Deregister,
 }
 
+impl Kind {
+    /// The `errno` of a refusal.
+    fn refusal(&self, answer: &Answer) -> i32 {
+        match self {
+            // C's daemon since 4.8 does not know it any more, and says nothing else
+            Self::Control(CheckSrvids::OPCODE) if answer.reason.is_empty() => libc::EOPNOTSUPP,
+            _ => libc::EREMOTEIO,
+        }
+    }
+}
+
 /// The daemon's answer to a control.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
     pub(super) status: i32,
     pub(super) data: Vec<u8>,
+    /// Why it refuses; often nothing.
+    pub(super) reason: Vec<u8>,
 }
 
 /// How it ended.
@@ -61,6 +76,7 @@ impl From<&Reply<'_>> for Outcome {
             Reply::Control(reply) => Self::Answer(Answer {
                 status: reply.status,
                 data: reply.data.to_vec(),
+                reason: reply.error.to_vec(),
             }),
             _ => Self::Failed(libc::EIO),
         }
@@ -195,10 +211,11 @@ pub(super) fn answer(request: &Request, right: impl Fn(&Kind) -> bool) -> Option
     }
     match &*request.outcome.borrow() {
         Some(Outcome::Answer(answer)) if answer.status == -1 => {
-            set_errno(libc::EREMOTEIO);
+            set_errno(request.kind.refusal(answer));
+            let (kind, reason) = (&request.kind, answer.reason.escape_ascii());
             request.log(
                 Severity::Err,
-                format_args!("ctdbd refuses: {:?}", request.kind),
+                format_args!("ctdbd refuses: {kind:?} {reason}"),
             );
             None
         }

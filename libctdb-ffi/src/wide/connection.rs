@@ -132,7 +132,7 @@ pub extern "C" fn ctdbx_version() -> c_int {
 /// the first connection, too, is tried again and again until `timeout` (milliseconds; -1: for ever).
 /// `*client` is to be given to ctdbx_disconnect() in the end.
 ///
-/// CTDBX_CONNECT, CTDBX_TIMED_OUT, CTDBX_DISCONNECTED (the daemon closed it at once).
+/// CTDBX_CONNECT, CTDBX_TIMED_OUT, CTDBX_DISCONNECTED (the daemon closed it at once), CTDBX_SYSTEM.
 ///
 /// # Safety
 /// `socket` is NULL or a terminated text, `client` can be written.

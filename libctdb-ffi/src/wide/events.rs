@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::border::{self, Outcome};
 use super::connection::ctdbx_client;
-use super::failure::{CTDBX_DISCONNECTED, CTDBX_INTERNAL, CTDBX_TIMED_OUT, Failure};
+use super::failure::{CTDBX_DISCONNECTED, CTDBX_SYSTEM, CTDBX_TIMED_OUT, Failure};
 use super::memory;
 
 /// A message to a subscription.
@@ -99,7 +99,7 @@ impl Inbox {
             Ok((ring, bell))
         };
         let (ring, bell) = pair().map_err(|error: std::io::Error| {
-            Failure::new(CTDBX_INTERNAL, format!("no descriptors: {error}"))
+            Failure::new(CTDBX_SYSTEM, format!("no descriptors: {error}"))
         })?;
         Ok(Self {
             queue: Mutex::default(),

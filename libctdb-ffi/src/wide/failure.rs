@@ -42,6 +42,8 @@ pub const CTDBX_NO_MEMORY: c_int = 15;
 pub const CTDBX_INTERNAL: c_int = 16;
 /// There are no more records. Not an error.
 pub const CTDBX_END: c_int = 17;
+/// The system does not give what is needed: a descriptor, a thread.
+pub const CTDBX_SYSTEM: c_int = 18;
 
 /// Why a call failed.
 #[derive(Clone, Debug)]
@@ -156,6 +158,7 @@ const fn describe(code: c_int) -> &'static CStr {
         CTDBX_NO_MEMORY => c"out of memory",
         CTDBX_INTERNAL => c"a fault in the library",
         CTDBX_END => c"no more records",
+        CTDBX_SYSTEM => c"the system does not give what is needed",
         _ => c"unknown result",
     }
 }
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_number_has_a_text() {
-        let texts: Vec<_> = (CTDBX_OK..=CTDBX_END).map(describe).collect();
+        let texts: Vec<_> = (CTDBX_OK..=CTDBX_SYSTEM).map(describe).collect();
         assert!(!texts.contains(&describe(-1)));
     }
 }

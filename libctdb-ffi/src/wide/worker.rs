@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::border::Outcome;
-use super::failure::{CTDBX_FORKED, CTDBX_INTERNAL, Failure};
+use super::failure::{CTDBX_FORKED, CTDBX_SYSTEM, Failure};
 use crate::guard;
 
 /// Said if a job ended without an answer.
@@ -151,7 +151,7 @@ impl Drop for Lease {
 fn start() -> Outcome<Running> {
     let failed = |error: std::io::Error| {
         Failure::new(
-            CTDBX_INTERNAL,
+            CTDBX_SYSTEM,
             format!("cannot start the library's thread: {error}"),
         )
     };

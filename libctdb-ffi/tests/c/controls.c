@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Every control, both ways. */
+/* Every control, both ways: controls SOCKET [c]. The second word says that the daemon is C's. */
 #include <arpa/inet.h>
 #include "check.h"
 
 static int order[16];
 static int answered;
+static bool is_of_c;
 
 struct expected {
 	int number;
@@ -113,6 +114,15 @@ static void maps(struct ctdb_connection *ctdb)
 	ctdb_request_free(NULL);
 }
 
+static void unheard(struct ctdb_connection *ctdb, uint64_t srvid, TDB_DATA data, void *unused)
+{
+	(void)ctdb;
+	(void)srvid;
+	(void)data;
+	(void)unused;
+	CHECK(!"nobody sends this");
+}
+
 static void numbers(struct ctdb_connection *ctdb)
 {
 	uint32_t value = 99;
@@ -125,10 +135,17 @@ static void numbers(struct ctdb_connection *ctdb)
 	CHECK((value & (CTDB_CAP_RECMASTER | CTDB_CAP_LMASTER)) == 3);
 	value = 99;
 	CHECK(ctdb_getrecmaster(ctdb, CTDB_CURRENT_NODE, &value) && value == 0);
-	/* no daemon of today can say this; it says so */
+	/* only C's daemon cannot say this any more */
+	srvids[1] = 0xBE00000000000001;
+	CHECK(ctdb_set_message_handler(ctdb, srvids[1], unheard, NULL));
 	errno = 0;
-	if (!ctdb_check_message_handlers(ctdb, CTDB_CURRENT_NODE, 3, srvids, registered))
-		CHECK(errno == EREMOTEIO);
+	if (ctdb_check_message_handlers(ctdb, CTDB_CURRENT_NODE, 3, srvids, registered))
+		CHECK(!is_of_c && registered[0] == 0 && registered[1] == 1 && registered[2] == 0);
+	else
+		CHECK(errno == EOPNOTSUPP && is_of_c);
+	errno = 0;
+	CHECK(!ctdb_check_message_handlers(ctdb, 77, 3, srvids, registered) && errno == EREMOTEIO);
+	CHECK(ctdb_remove_message_handler(ctdb, srvids[1], unheard, NULL));
 }
 
 static void leader_cb(struct ctdb_connection *ctdb, struct ctdb_request *req, int *called)
@@ -174,6 +191,7 @@ int main(int argc, char **argv)
 	struct ctdb_connection *ctdb;
 	uint32_t pnn;
 
+	is_of_c = argc > 2;
 	errno = 0;
 	CHECK(ctdb_connect("/nonexistent/socket", ctdb_log_file, stderr) == NULL && errno == ENOENT);
 	ctdb = connect_to(argc, argv);

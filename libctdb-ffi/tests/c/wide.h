@@ -43,6 +43,21 @@ static inline int equal(struct ctdbx_blob blob, const char *text)
 	return same;
 }
 
+/* What an earlier run left, which may have ended anywhere: gone. */
+static inline void forget(struct ctdbx_db *db, const char *key)
+{
+	must(ctdbx_store(db, TEXT(key), NULL, 0, LIMIT));
+}
+
+static inline void forget_in_transaction(struct ctdbx_db *db, const char *key)
+{
+	struct ctdbx_transaction *transaction;
+
+	must(ctdbx_begin(db, CTDBX_WRITE, LIMIT, &transaction));
+	must(ctdbx_transaction_store(transaction, TEXT(key), NULL, 0));
+	must(ctdbx_commit(transaction, LIMIT));
+}
+
 static inline int seen(struct ctdbx_view view, const char *text)
 {
 	return view.size == strlen(text) && memcmp(view.data, text, view.size) == 0;

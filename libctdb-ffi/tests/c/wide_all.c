@@ -103,6 +103,9 @@ static void volatile_records(struct ctdbx_client *client)
 
 	must(ctdbx_attach(client, "wide.tdb", CTDBX_VOLATILE, LIMIT, &db));
 	must(ctdbx_attach(client, "wide.tdb", CTDBX_VOLATILE, LIMIT, &again));
+	forget(db, "one");
+	forget(db, "two");
+	forget(db, "three");
 	check(strcmp(ctdbx_db_name(db), "wide.tdb") == 0);
 	check(strstr(ctdbx_db_path(db), "wide.tdb") != NULL);
 	must(ctdbx_databases(client, CTDBX_THIS_NODE, LIMIT, &all));
@@ -188,6 +191,7 @@ static void transactions(struct ctdbx_client *client, const char *name, uint32_t
 	uint64_t before, after, same;
 
 	must(ctdbx_attach(client, name, kind, LIMIT, &db));
+	forget_in_transaction(db, "key");
 	must(ctdbx_sequence_number(db, LIMIT, &before));
 	must(ctdbx_begin(db, CTDBX_WRITE, LIMIT, &transaction));
 	must(ctdbx_transaction_store(transaction, TEXT("key"), TEXT("value")));

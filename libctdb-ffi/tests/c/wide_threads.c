@@ -120,6 +120,8 @@ int main(int argc, char **argv)
 	must(ctdbx_connect(place, 0, LIMIT, &client));
 	must(ctdbx_attach(client, "threads.tdb", CTDBX_VOLATILE, LIMIT, &db));
 	must(ctdbx_attach(client, "threads_p.tdb", CTDBX_PERSISTENT, LIMIT, &persistent));
+	forget(db, "counter");
+	forget_in_transaction(persistent, "counter");
 	run(count, THREADS);
 	must(ctdbx_read(db, TEXT("counter"), LIMIT, &blob));
 	check(number(blob.data, blob.size) == THREADS * TURNS);

@@ -2,7 +2,9 @@
 //! run against daemons.
 #![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
+mod faults;
 mod headers;
+mod page;
 mod programs;
 mod support;
 mod wide;

@@ -2,23 +2,23 @@
 //! programs of docs/libctdb.md.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{Daemon, Link, Whose, compile, library, root, run, succeeded, top};
 
 /// Those that need nothing but a daemon.
-const PROGRAMS: [&str; 4] = ["wide_all.c", "wide_threads.c", "wide_fork.c", "wide_both.c"];
+pub(crate) const PROGRAMS: [&str; 4] =
+    ["wide_all.c", "wide_threads.c", "wide_fork.c", "wide_both.c"];
 
 fn all_work_with(whose: Whose) {
-    // each with a daemon of its own: they count from nothing
+    let Some(daemon) = Daemon::start(whose) else {
+        return;
+    };
     for (source, link) in PROGRAMS
         .into_iter()
+        .chain(["wide_exhausted.c"])
         .zip([Link::Shared, Link::Static].into_iter().cycle())
     {
-        let Some(daemon) = Daemon::start(whose) else {
-            return;
-        };
         let program = compile(source, link, &["-pthread"]);
         let said = succeeded(source, &run(&program, &[&daemon.socket()]));
         assert_eq!(said, "done\n", "{source}");
@@ -102,13 +102,13 @@ fn memory_of_the_wide_interface_is_right_by_valgrind() {
         println!("skipped: needs valgrind");
         return;
     }
+    let daemon = Daemon::start(Whose::Ours).unwrap();
     for source in PROGRAMS {
         // of a forked child's memory a part belongs to a thread that it does not have
         let leaks = match source {
             "wide_fork.c" => "--leak-check=no",
             _ => "--leak-check=full",
         };
-        let daemon = Daemon::start(Whose::Ours).unwrap();
         let program = compile(source, Link::Shared, &["-pthread"]);
         let output = Command::new("timeout")
             .args(["-k", "5", "300", "valgrind", "--quiet"])
@@ -126,8 +126,22 @@ fn memory_of_the_wide_interface_is_right_by_valgrind() {
     }
 }
 
-/// Python with the bindings and the library; none, after a word why, where there is no Python.
-fn python() -> Option<Command> {
+#[test]
+fn memory_of_the_wide_interface_is_right_by_address_sanitizer() {
+    let daemon = Daemon::start(Whose::Ours).unwrap();
+    for source in PROGRAMS.into_iter().chain(["wide_exhausted.c"]) {
+        let program = compile(
+            source,
+            Link::Shared,
+            &["-pthread", "-fsanitize=address,undefined"],
+        );
+        let output = run(&program, &[&daemon.socket()]);
+        succeeded(source, &output);
+    }
+}
+
+/// Python with the bindings and the library as they are installed; none, after a word why, where there is no Python.
+pub(crate) fn python() -> Option<Command> {
     if Command::new("python3").arg("--version").output().is_err() {
         println!("skipped: needs python3");
         return None;
@@ -135,8 +149,8 @@ fn python() -> Option<Command> {
     let mut command = Command::new("timeout");
     command
         .args(["-k", "5", "120", "python3", "-B"])
-        .env("PYTHONPATH", top().join("bindings/python"))
-        .env("CTDB_LIBRARY", library().join("libctdb.so.0"))
+        .env("PYTHONPATH", root().join("usr/lib/python3/dist-packages"))
+        .env("LD_LIBRARY_PATH", library())
         .stdin(Stdio::null());
     Some(command)
 }
@@ -170,7 +184,7 @@ fn said_by(mut command: Command) -> String {
 }
 
 /// An example of the crate `client`.
-fn example(name: &str, socket: &str) -> String {
+pub(crate) fn example(name: &str, socket: &str) -> String {
     let mut command = Command::new(env!("CARGO"));
     command
         .args(["run", "--quiet", "--package", "client", "--example", name])
@@ -179,38 +193,6 @@ fn example(name: &str, socket: &str) -> String {
         .args(["--", socket])
         .current_dir(top());
     said_by(command)
-}
-
-/// The same program in three languages counts on.
-#[test]
-fn the_programs_of_the_page_run() {
-    let daemon = Daemon::start(Whose::Ours).unwrap();
-    let socket = daemon.socket();
-    let source = top().join("docs/examples/counter.c");
-    let program = compile(source.to_str().unwrap(), Link::Shared, &[]);
-    assert_eq!(succeeded("counter.c", &run(&program, &[&socket])), "1\n");
-    assert_eq!(example("counter", &socket), "2\n");
-    assert_eq!(succeeded("counter.c", &run(&program, &[&socket])), "3\n");
-    if let Some(mut python) = python() {
-        python
-            .arg(top().join("docs/examples/counter.py"))
-            .arg(&socket);
-        assert_eq!(said_by(python), "4\n");
-    }
-}
-
-#[test]
-fn the_page_has_the_programs_as_they_are() {
-    let page = std::fs::read_to_string(top().join("docs/libctdb.md")).unwrap();
-    for file in [
-        "docs/examples/counter.c",
-        "docs/examples/counter_classic.c",
-        "docs/examples/counter.py",
-        "client/examples/counter.rs",
-    ] {
-        let text = std::fs::read_to_string(top().join(Path::new(file))).unwrap();
-        assert!(page.contains(&text), "{file}");
-    }
 }
 
 #[test]

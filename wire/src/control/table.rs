@@ -1,5 +1,5 @@
 //! The table of controls: numbers and names from protocol.h, types from ctdb_control.c and
-//! protocol_control.c, both 4.17.12; 159 to 162 from 4.25pre.
+//! protocol_control.c, both 4.17.12; 159 to 162 from 4.25pre. 130 is that of 4.7 and before.
 //!
 //! A line is `number Name "UPSTREAM" (request) [srvid] -> (reply) status "meaning";`, the last
 //! four only where there is such a thing. Numbers in neither list were removed before 4.17, or
@@ -13,7 +13,7 @@ use crate::types::{
     self, AddrInfo, BanState, Capabilities, Connection, DbMap, DbSeqnum, DbStatistics, Iface,
     IfaceList, Ignored, KeyData, NodeFlagChange, NodeMap, NotifyData, OwnedRecord, PidSrvid,
     PublicIp, PublicIpInfo, PublicIpList, PullDbExt, RecBuffer, RecoveryMode, RunState, SockAddr,
-    StatisticsList, TickleList, TransDb, Tunable, VnnMap,
+    SrvidBits, SrvidList, StatisticsList, TickleList, TransDb, Tunable, VnnMap,
 };
 use crate::{DbId, Srvid, TunnelId};
 
@@ -97,6 +97,7 @@ controls! {
         127 GetStatHistory "GET_STAT_HISTORY" -> (StatisticsList);
         128 ScheduleForDeletion "SCHEDULE_FOR_DELETION" (KeyData);
         129 SetDbReadonly "SET_DB_READONLY" (DbId);
+        130 CheckSrvids "CHECK_SRVIDS" (SrvidList) -> (SrvidBits);
         131 TraverseStartExt "TRAVERSE_START_EXT" (types::TraverseStartExt);
         132 GetDbStatistics "GET_DB_STATISTICS" (DbId) -> (DbStatistics);
         133 SetDbSticky "SET_DB_STICKY" (DbId);
@@ -168,7 +169,6 @@ controls! {
         116 Trans2Active "TRANS2_ACTIVE";
         117 GetLog "GET_LOG";
         118 ClearLog "CLEAR_LOG";
-        130 CheckSrvids "CHECK_SRVIDS";
         136 ReceiveRecords "RECEIVE_RECORDS";
     }
 }

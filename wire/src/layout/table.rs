@@ -31,7 +31,7 @@ pub static TYPES: &[(&str, &[Layout])] = layouts! {
     "Addresses": SockAddr, PublicIp, PublicIpList, PublicIpInfo, Iface, IfaceList, AddrInfo,
         Connection, ConnectionList, TickleList;
     "Messages and clients": ElectionMessage, SrvidMessage, DisableMessage, NotifyData, PidSrvid,
-        EchoData;
+        SrvidList, SrvidBits, EchoData;
     "Tunables": Tunable, TunableName, TunableNames, Tunables;
     "Statistics": Statistics, StatisticsList, LatencyCounter, LockStatistics, ReclockStatistics,
         DbStatistics, HotKey;

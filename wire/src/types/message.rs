@@ -72,7 +72,34 @@ pub struct Tunable {
     pub name: String,
 }
 
+/// CHECK_SRVIDS: addresses, up to the end of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SrvidList(pub Vec<Srvid>);
+
+/// CHECK_SRVIDS: for each address a bit, the first of a byte is its lowest; set if somebody on the node has registered it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SrvidBits(pub Vec<u8>);
+
+impl FromIterator<bool> for SrvidBits {
+    fn from_iter<I: IntoIterator<Item = bool>>(registered: I) -> Self {
+        let mut bytes = Vec::new();
+        for (at, registered) in registered.into_iter().enumerate() {
+            if at % 8 == 0 {
+                bytes.push(0);
+            }
+            bytes[at / 8] |= u8::from(registered) << (at % 8);
+        }
+        Self(bytes)
+    }
+}
+
 layout! {
+    SrvidList "CHECK_SRVIDS." {
+        srvids: bytes, "Addresses of 8 bytes, up to the end of the data.";
+    }
+    SrvidBits "CHECK_SRVIDS, which C answers up to 4.7." {
+        bits: bytes, "A bit for each address, the first of a byte is its lowest: set if somebody on the node has registered it.";
+    }
     Tunable "SET_TUNABLE." {
         value: u32, "Its new value.";
         length: u32, "Of the name, its NUL counted.";
@@ -95,5 +122,35 @@ impl Decode for Tunable {
             value: r.at("Tunable", "value").get()?,
             name: r.at("Tunable", "name").counted_text()?,
         })
+    }
+}
+
+impl Encode for SrvidList {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.iter().for_each(|srvid| srvid.encode(out));
+    }
+}
+
+impl Decode for SrvidList {
+    const FIXED: bool = false;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut srvids = Vec::new();
+        while r.remaining() > 0 {
+            srvids.push(r.at("SrvidList", "srvids").get()?);
+        }
+        Ok(Self(srvids))
+    }
+}
+
+impl Encode for SrvidBits {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+impl Decode for SrvidBits {
+    const FIXED: bool = false;
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(r.rest().to_vec()))
     }
 }

@@ -21,7 +21,8 @@ pub use ip::{
     PublicIpList, TickleList,
 };
 pub use message::{
-    DisableMessage, EchoData, ElectionMessage, NotifyData, PidSrvid, SrvidMessage, Tunable,
+    DisableMessage, EchoData, ElectionMessage, NotifyData, PidSrvid, SrvidBits, SrvidList,
+    SrvidMessage, Tunable,
 };
 pub use node::{
     BanState, Capabilities, NodeAndFlags, NodeFlagChange, NodeFlags, NodeMap, RecoveryMode,

@@ -15,9 +15,11 @@ pub(super) enum Coverage {
     NotYet(&'static str),
     /// Upstream itself has given it up.
     Retired,
+    /// The same, but ours has it: tested by this.
+    Kept(&'static str),
 }
 
-use Coverage::{NotYet, Retired, Tested, There};
+use Coverage::{Kept, NotYet, Retired, Tested, There};
 
 /// A thing by its name.
 pub(super) type Line = (&'static str, Coverage);
@@ -109,6 +111,10 @@ pub(super) const CONTROLS: &[Line] = &[
     ("TCP_ADD_DELAYED_UPDATE", Tested("failover, compare")),
     ("GET_STAT_HISTORY", Tested("ctdbd, compare")),
     ("SCHEDULE_FOR_DELETION", Tested("accept")),
+    (
+        "CHECK_SRVIDS",
+        Kept("ctdbd, libctdb; upstream retired it in 4.8"),
+    ),
     ("TRAVERSE_START_EXT", Tested("ctdbd")),
     ("GET_DB_STATISTICS", Tested("ctdbd, compare")),
     ("SET_DB_READONLY", Tested("ctdbd, accept, compare")),

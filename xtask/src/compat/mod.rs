@@ -2,6 +2,7 @@
 //! each line ([`coverage`]).
 
 mod coverage;
+mod library;
 mod page;
 
 use std::fs;
@@ -65,6 +66,7 @@ pub(crate) fn text() -> Result<String> {
         "By the names that other programs call them by.",
         coverage::PROGRAMS,
     );
+    library::tables(&mut page)?;
     Ok(page.finish())
 }
 
@@ -163,6 +165,7 @@ mod tests {
 
     #[test]
     fn the_page_has_every_live_control_and_its_sum() {
+        crate::step::enter_project().unwrap();
         let text = text().unwrap();
         assert!(text.contains("| 35 GET_PNN |"));
         assert!(text.starts_with("# What is there"));

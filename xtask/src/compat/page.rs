@@ -57,9 +57,37 @@ impl Page {
         }
     }
 
+    /// A table of symbols and the programs that test each; `counted` if they are upstream's.
+    pub(super) fn symbols(
+        &mut self,
+        title: &str,
+        about: &str,
+        lines: &[(String, Vec<String>)],
+        counted: bool,
+    ) {
+        let there = lines.len();
+        let tested = lines.iter().filter(|(_, by)| !by.is_empty()).count();
+        let upstream = if counted { there } else { 0 };
+        put(
+            &mut self.summary,
+            &format!("| {title} | {upstream} | {there} | {tested} |\n"),
+        );
+        put(
+            &mut self.tables,
+            &format!("\n## {title}\n\n{about}\n\n| | tested by |\n|---|---|\n"),
+        );
+        for (name, by) in lines {
+            let by = match by.is_empty() {
+                true => "no test of its own".to_owned(),
+                false => by.join(", "),
+            };
+            put(&mut self.tables, &format!("| {name} | {by} |\n"));
+        }
+    }
+
     fn count<'a>(&mut self, title: &str, lines: impl Iterator<Item = &'a Coverage> + Clone) {
         let count = |of: fn(&Coverage) -> bool| lines.clone().filter(|known| of(known)).count();
-        let live = count(|known| !matches!(known, Coverage::Retired));
+        let live = count(|known| !matches!(known, Coverage::Retired | Coverage::Kept(_)));
         let tested = count(|known| matches!(known, Coverage::Tested(_)));
         let there = tested + count(|known| matches!(known, Coverage::There(_)));
         put(
@@ -93,6 +121,7 @@ impl Coverage {
             ),
             Self::NotYet(why) => ("no", if why.is_empty() { "not yet" } else { why }),
             Self::Retired => ("retired", "by upstream"),
+            Self::Kept(by) => ("kept", by),
         }
     }
 }
@@ -113,6 +142,7 @@ mod tests {
             ("b", Coverage::There("")),
             ("c", Coverage::NotYet("")),
             ("d", Coverage::Retired),
+            ("e", Coverage::Kept("")),
         ];
         page.section("Things", "About.", &lines);
         assert!(page.finish().contains("| Things | 3 | 2 | 1 |"));

@@ -14,6 +14,7 @@ const NO_REPLY: &str = "no reply is wanted";
 const NOBODY: &str = "no program of 4.17 sends it";
 const LONG: &str = "seen, but of over 30 KB";
 const MASTER: &str = "after 4.17";
+const OLD: &str = "before 4.8";
 const LIBRARY: &str = "4.17 has a function for it that none of its programs calls";
 
 /// Why a title has no sample.
@@ -30,6 +31,8 @@ const REASONS: &[(&str, &str)] = &[
     ("REPLY_CONTROL DUMP_MEMORY", LONG),
     ("REPLY_CONTROL GET_STAT_HISTORY", LONG),
     ("REPLY_CONTROL PUSH_RECORD", NO_REPLY),
+    ("REQ_CONTROL CHECK_SRVIDS", OLD),
+    ("REPLY_CONTROL CHECK_SRVIDS", OLD),
     ("REQ_CONTROL GET_BAN_STATE", LIBRARY),
     ("REQ_CONTROL ECHO_DATA", LIBRARY),
     ("REQ_CONTROL START_PERSISTENT_UPDATE", NOBODY),

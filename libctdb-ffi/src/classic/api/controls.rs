@@ -8,8 +8,8 @@ use std::ptr;
 use wire::DbId;
 use wire::coding::Encode;
 use wire::control::{
-    GetCapabilities, GetDbSeqnum, GetDbStatistics, GetIfaces, GetNodemap, GetPnn, GetPublicIps,
-    GetRecmode, GetVnnMap,
+    CheckSrvids, GetCapabilities, GetDbSeqnum, GetDbStatistics, GetIfaces, GetNodemap, GetPnn,
+    GetPublicIps, GetRecmode, GetVnnMap,
 };
 use wire::types::DbSeqnum;
 
@@ -17,7 +17,7 @@ use super::{
     ctdb_all_public_ips, ctdb_callback_t, ctdb_connection, ctdb_db_statistics, ctdb_ifaces_list,
     ctdb_node_map, ctdb_request, ctdb_vnn_map,
 };
-use crate::classic::answers::{CheckSrvids, GetRecmaster};
+use crate::classic::answers::GetRecmaster;
 use crate::classic::control::{ask, recv, send};
 use crate::guard::{guard, set_errno};
 
@@ -429,8 +429,8 @@ unsafe fn addresses(num: u32, mhs: *mut u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Which of `num` addresses are registered on a node. Daemons since 4.10 cannot say: CHECK_PID_SRVID, which they
-/// have instead, wants to know the process.
+/// Which of `num` addresses are registered on a node. C's daemon since 4.8 cannot say, which is EOPNOTSUPP:
+/// CHECK_PID_SRVID, which it has instead, wants to know the process.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctdb_check_message_handlers_send(
     ctdb: *mut ctdb_connection,
