@@ -1,6 +1,7 @@
 /* Every function of ctdbx.h against one daemon: wide_all SOCKET */
 
 #include "wide.h"
+#include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -238,8 +239,12 @@ static struct ctdbx_event *next(struct ctdbx_client *client)
 {
 	struct pollfd poller = { .fd = ctdbx_fd(client), .events = POLLIN };
 	struct ctdbx_event *event;
+	int ready;
 
-	check(poll(&poller, 1, LIMIT) == 1);
+	do
+		ready = poll(&poller, 1, LIMIT);
+	while (ready < 0 && errno == EINTR);
+	check(ready == 1);
 	must(ctdbx_next_event(client, 0, &event));
 	return event;
 }
@@ -250,7 +255,7 @@ static void no_event(struct ctdbx_client *client)
 	struct ctdbx_event *event;
 
 	expect(CTDBX_TIMED_OUT, ctdbx_next_event(client, 50, &event));
-	check(poll(&poller, 1, 0) == 0);
+	check(poll(&poller, 1, 0) <= 0);
 }
 
 static void messages(struct ctdbx_client *client, const char *socket)

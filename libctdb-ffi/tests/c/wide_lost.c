@@ -18,10 +18,10 @@ static void ready(void)
 
 static void connected(void)
 {
-	uint32_t pnn;
+	uint32_t clients;
 
 	ready();
-	expect(CTDBX_DISCONNECTED, ctdbx_pnn(client, LIMIT, &pnn));
+	expect(CTDBX_DISCONNECTED, ctdbx_ping(client, CTDBX_THIS_NODE, LIMIT, &clients));
 }
 
 static void attaching(void)

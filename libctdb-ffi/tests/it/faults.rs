@@ -64,7 +64,7 @@ fn faults_of_system_calls_are_survived() {
         for seed in 1..=4 {
             let (output, calls) = disturbed(&program, &daemon.socket(), ("FAULT_SEED", seed));
             succeeded(&format!("{source} with seed {seed}"), &output);
-            assert!(calls > 50, "{source} is not disturbed");
+            assert!(calls > 20, "{source} is not disturbed");
         }
     }
 }
@@ -77,7 +77,7 @@ fn ends_are_survived(ends: impl Fn(u32) -> Vec<u32>) {
     for source in all_programs() {
         let program = compile(source, Link::Shared, &["-pthread"]);
         let (_, calls) = disturbed(&program, &socket, ("FAULT_END", u32::MAX));
-        assert!(calls > 20, "{source} makes {calls} calls");
+        assert!(calls > 10, "{source} makes {calls} calls");
         for end in ends(calls) {
             let (output, _) = disturbed(&program, &socket, ("FAULT_END", end));
             let status = output.status;
