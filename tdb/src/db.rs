@@ -53,6 +53,9 @@ impl Tdb {
         let hash_size = c_int::try_from(options.hash_size)
             .map_err(|_| invalid("the hash size does not fit into an int"))?;
 
+        if options.flags.contains(Flags::MUTEX_LOCKING) {
+            crate::find_out_about_mutexes().map_err(|error| open_error(&state, error))?;
+        }
         let mut open = registry::lock();
         let found = match internal {
             true => None,

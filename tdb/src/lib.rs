@@ -33,6 +33,9 @@
 //! met with `SIGBUS`, and that bytes shown by `parse` are stable only as long as all processes
 //! keep to the chain locks, as all of Samba does.
 
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 mod db;
 mod error;
 mod locks;
@@ -67,7 +70,18 @@ pub fn jenkins_hash(data: &[u8]) -> u32 {
 /// Opening a database with `MUTEX_LOCKING` makes it too. Later calls give the remembered answer.
 #[must_use]
 pub fn mutexes_supported() -> bool {
+    find_out_about_mutexes().unwrap_or(false)
+}
+
+/// libtdb finds out with two pipes and a child. Without descriptors it would find out that there are none, and
+/// remember that for ever; so this fails before it is asked.
+fn find_out_about_mutexes() -> io::Result<bool> {
+    static ASKED: AtomicBool = AtomicBool::new(false);
     let _serialised = registry::lock();
+    if !ASKED.load(Ordering::Relaxed) {
+        let _pipes = (io::pipe()?, io::pipe()?);
+    }
+    ASKED.store(true, Ordering::Relaxed);
     // SAFETY: no arguments; the static state inside is guarded by the registry's lock.
-    unsafe { tdb_sys::tdb_runtime_check_for_robust_mutexes() }
+    Ok(unsafe { tdb_sys::tdb_runtime_check_for_robust_mutexes() })
 }

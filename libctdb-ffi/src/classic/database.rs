@@ -13,9 +13,7 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::unistd::pipe;
 use tdb::{Flags, OpenOptions, Tdb};
 use wire::coding::{Decode, Encode};
 use wire::control::{Control, DbAttach, DbAttachPersistent, DbOpenFlags, GetDbPath};
@@ -141,11 +139,6 @@ pub(super) fn open(connection: &Rc<Connection>, request: &Request) -> Option<Rc<
         create: false,
         ..OpenOptions::default()
     };
-    if let Err(error) = prepare_mutexes(attached.flags) {
-        set_errno(error as i32);
-        connection.log(Severity::Err, format_args!("cannot open a database"));
-        return None;
-    }
     match connection.with_tdb(|| Tdb::open(&attached.path, &options)) {
         Ok(tdb) => Some(Rc::new(Database {
             connection: connection.clone(),
@@ -162,18 +155,6 @@ pub(super) fn open(connection: &Rc<Connection>, request: &Request) -> Option<Rc<
             None
         }
     }
-}
-
-/// libtdb finds out once in a process whether there are robust mutexes, with two pipes and a child. Without
-/// descriptors it would find out that there are none, for ever.
-fn prepare_mutexes(flags: Flags) -> nix::Result<()> {
-    static KNOWN: AtomicBool = AtomicBool::new(false);
-    if flags.contains(Flags::MUTEX_LOCKING) && !KNOWN.load(Ordering::Relaxed) {
-        let pipes = (pipe()?, pipe()?);
-        drop(pipes);
-        KNOWN.store(tdb::mutexes_supported(), Ordering::Relaxed);
-    }
-    Ok(())
 }
 
 /// The number in C for what libtdb's wrapper says.
