@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::support::{Daemon, Link, Whose, compile, library, run, sources, succeeded};
 
 /// Those that use all of the interface.
-pub(crate) const PROGRAMS: [&str; 3] = ["controls.c", "messages.c", "records.c"];
+pub(crate) const PROGRAMS: [&str; 4] = ["asynchronous.c", "controls.c", "messages.c", "records.c"];
 
 fn all_work_with(whose: Whose) {
     let Some(daemon) = Daemon::start(whose) else {
