@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cluster::membership;
 use database::io as engine;
 use tracing::{debug, info, warn};
-use wire::control::{Opcode, Request};
+use wire::control::{Opcode, Request, opcode_name};
 use wire::packet::{Body, ControlFlags, Header, ReplyControl, ReqControl};
 use wire::{ClientId, Pnn, ReqId, Time};
 
@@ -341,11 +341,19 @@ impl Daemon {
         } else {
             Asker::Node(from, header.reqid)
         };
-        let is_commit = control.opcode == Opcode::UpdateRecord.number();
-        if is_commit && header.generation != self.generation {
-            warn!(%from, theirs = %header.generation, ours = %self.generation, "late commit refused");
+        if counts_in_its_generation(control.opcode) && header.generation != self.generation {
+            let name = opcode_name(control.opcode).unwrap_or_default();
+            warn!(%from, theirs = %header.generation, ours = %self.generation, "{name} of another generation refused");
             return self.answer(asker, self.me, -1, &[], "a recovery was faster", out);
         }
         self.question(Question::new(asker, from, None, control), out);
     }
+}
+
+/// A late commit is not for what a recovery has made; and a node that is connected, and of another part of the cluster,
+/// must not have its copies removed for what was deleted in this one. (C looks at the generation of calls alone.)
+fn counts_in_its_generation(opcode: u32) -> bool {
+    [Opcode::UpdateRecord, Opcode::TryDeleteRecords]
+        .iter()
+        .any(|of| of.number() == opcode)
 }

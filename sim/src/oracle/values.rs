@@ -63,12 +63,22 @@ impl World {
             file.records.insert(key.to_vec(), written);
             file.tags.insert(key.to_vec(), version);
         }
-        if let Some(generation) = self.nodes[n].generation(db) {
+        if let Some(generation) = self.generation_of_write(n, db) {
             let lineage = self.oracle.lineages.entry((db, generation)).or_default();
             lineage.insert(key.to_vec(), version);
         }
         self.touch(db, key);
         self.say_record(n, db, key, "client");
+    }
+
+    /// The generation of a database that a client writes to: one that is in use, or whose freeze has died with its worker,
+    /// which the daemon does not know yet.
+    fn generation_of_write(&self, n: usize, db: DbId) -> Option<Generation> {
+        let node = &self.nodes[n];
+        let state = node.daemon.as_ref().and_then(|d| d.database(db));
+        let unfrozen = state.filter(|_| node.restless_until > self.now);
+        node.generation(db)
+            .or(unfrozen.map(|state| state.generation))
     }
 
     /// What a copy is now, and whose doing it is.

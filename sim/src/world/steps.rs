@@ -6,7 +6,7 @@ use ctdbd::daemon::Input;
 use wire::control::Request;
 use wire::packet::{Body, ControlFlags, Header, Packet, ReqControl};
 use wire::types::BanState;
-use wire::{ClientId, Generation, Pnn, ReqId, Time};
+use wire::{ClientId, Generation, Pnn, ReqId};
 
 use super::{World, say};
 use crate::script::What;
@@ -43,7 +43,9 @@ impl World {
             }
             What::Hang(n, ms) => {
                 let until = self.now + Duration::from_millis(u64::from(ms));
-                self.nodes[n as usize].hung_until = until;
+                let node = &mut self.nodes[n as usize];
+                // never earlier than what already waits for its end
+                node.hung_until = node.hung_until.max(until);
             }
             What::Kill(n) => self.end_daemon(n as usize, false),
             What::Power(n) => self.end_daemon(n as usize, true),
@@ -93,7 +95,7 @@ impl World {
         self.input_now(n, Input::ClientGone(client));
     }
 
-    /// Everything is mended.
+    /// Everything is mended; a daemon that hangs goes on when its time is over.
     pub(super) fn script_over(&mut self) {
         say!(self, "-- the script is over");
         self.heal();
@@ -101,7 +103,6 @@ impl World {
             link.slow = 0;
         }
         for n in 0..self.nodes.len() {
-            self.nodes[n].hung_until = Time::ZERO;
             if self.nodes[n].daemon.is_none() {
                 self.plan_start(n, Duration::ZERO);
             }
