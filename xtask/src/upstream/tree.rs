@@ -99,7 +99,10 @@ impl Tree {
         for dir in INSTALLED {
             link_programs(Path::new(dir), &bin, |name| name.starts_with("ctdb"))?;
         }
-        link_programs(&upstream.join("bin"), &bin, |_| true)?;
+        // scripts such as onnode, which later versions look for beside the programs
+        for dir in ["tools", "bin"] {
+            link_programs(&upstream.join(dir), &bin, |_| true)?;
+        }
         let theirs = bin.join("ctdbd").read_link().ok();
         for dir in OURS {
             link_programs(&ours.join(dir), &bin, |_| true)?;
