@@ -69,6 +69,15 @@ pub async fn run(arguments: Vec<String>) -> Result<()> {
     }
 }
 
+/// The exit status for what went wrong: errno's number where time ran out, which scripts look at, else 1.
+#[must_use]
+pub fn status(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(client::Error::TimedOut { .. }) => nix::errno::Errno::ETIMEDOUT as u8,
+        _ => 1,
+    }
+}
+
 /// Connections, the last of which listens: what it hears ends the program, and so does the time, with an error.
 async fn dummy(options: &Dummy) -> Result<()> {
     let mut clients = Vec::new();
@@ -89,5 +98,20 @@ async fn dummy(options: &Dummy) -> Result<()> {
             bail!("the time is over")
         }
         Err(_) => bail!("the time is over"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_has_a_status_of_its_own() {
+        let late = client::Error::TimedOut {
+            name: "DB_VACUUM",
+            destination: client::Pnn(0),
+        };
+        assert_eq!(status(&anyhow::Error::new(late).context("node 0")), 110);
+        assert_eq!(status(&anyhow::anyhow!("anything else")), 1);
     }
 }
