@@ -81,19 +81,24 @@ impl Block<'_> {
     }
 }
 
-/// The same program four times, on one record.
+/// The same program in each language, on one record.
 fn programs_count(whose: Whose) {
-    let (Some(daemon), Some(_)) = (Daemon::start(whose), python()) else {
+    let Some(daemon) = Daemon::start(whose) else {
         return;
     };
+    let can_run = |block: &Block<'_>| block.language != "python" || python().is_some();
     let page = page();
     let programs = blocks(&page)
         .into_iter()
-        .filter(|block| block.code.contains("runs"));
+        .filter(|block| block.code.contains("runs") && can_run(block));
     let said: Vec<_> = programs
         .map(|program| program.run(&daemon.socket()))
         .collect();
-    assert_eq!(said, ["1\n", "2\n", "3\n", "4\n"]);
+    let counted: Vec<_> = (1..=said.len())
+        .map(|number| format!("{number}\n"))
+        .collect();
+    assert_eq!(said, counted);
+    assert!(counted.len() >= 3);
 }
 
 #[test]
