@@ -11,7 +11,7 @@ use crate::support::{Daemon, Link, Whose, compile, scratch, sources, succeeded};
 use crate::{programs, wide};
 
 /// How many ends a program is tried with, spread over its calls.
-const SOME: u32 = 20;
+const SOME: u32 = 12;
 
 /// All programs that use one daemon alone.
 fn all_programs() -> impl Iterator<Item = &'static str> {
@@ -94,9 +94,9 @@ fn ends_are_survived(ends: impl Fn(u32) -> Vec<u32>) {
 #[test]
 fn the_end_of_the_connection_is_survived() {
     ends_are_survived(|calls| {
-        let first = 1..=8;
+        let first = 1..=4;
         first
-            .chain((9..=calls).step_by((calls / SOME).max(1) as usize))
+            .chain((5..=calls).step_by((calls / SOME).max(1) as usize))
             .collect()
     });
 }
