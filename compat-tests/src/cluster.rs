@@ -34,6 +34,8 @@ pub struct Spec {
     pub log_level: String,
     /// The size of each node's disk for its databases, as mount(8) has it; none is that of the machine's memory.
     pub disk: Option<String>,
+    /// Lines of `[cluster]` in ctdb.conf in place of a cluster lock.
+    pub manager: Option<String>,
     /// More lines for ctdb.conf.
     pub more_conf: String,
     /// More lines for ctdb.tunables.
@@ -64,7 +66,7 @@ impl Cluster {
             nodes: (0..spec.roots.len())
                 .map(|pnn| format!("{}\n", address(pnn)))
                 .collect(),
-            ctdb_conf: ctdb_conf(&share, &spec.log_level) + &spec.more_conf,
+            ctdb_conf: ctdb_conf(&share, spec) + &spec.more_conf,
             tunables: TUNABLES.to_owned() + &spec.more_tunables,
             smb_conf: smb_conf(&share, spec.clustering),
             event_scripts: spec.event_scripts,
@@ -228,12 +230,14 @@ pub fn check_serves(pnn: usize) -> Result<()> {
         .with_context(|| format!("smbd of node {pnn}"))
 }
 
-fn ctdb_conf(share: &Path, log_level: &str) -> String {
+fn ctdb_conf(share: &Path, spec: &Spec) -> String {
+    let log_level = &spec.log_level;
+    let lock = || format!("\tcluster lock = {}/.reclock\n", share.display());
+    let manager = spec.manager.clone().unwrap_or_else(lock);
     format!(
         "[logging]\n\tlocation = file:/var/log/ctdb/log.ctdb\n\tlog level = {log_level}\n\
-         [cluster]\n\tcluster lock = {}/.reclock\n\tleader timeout = 2\n\
-         [legacy]\n\trealtime scheduling = false\n",
-        share.display()
+         [cluster]\n{manager}\tleader timeout = 2\n\
+         [legacy]\n\trealtime scheduling = false\n"
     )
 }
 

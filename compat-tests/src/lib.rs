@@ -13,6 +13,7 @@
 
 pub mod bench;
 pub mod cluster;
+pub mod coordinated;
 pub mod deaths;
 pub mod demo;
 pub mod faults;

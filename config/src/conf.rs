@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::cluster_lock::ClusterLock;
 use crate::diagnostic::{Diagnostic, Kind};
+use crate::etcd::{Etcd, Manager};
 use crate::ini::{self, Item};
 use crate::logging::{Location, LogLevel};
 use crate::nodes::NodesSource;
@@ -62,6 +63,10 @@ pub struct Cluster {
     pub leader_timeout: Duration,
     /// Whether this node may lead.
     pub leader_capability: bool,
+    /// Who finds out who is a member and who leads.
+    pub manager: Manager,
+    /// The options for [`Manager::Etcd`].
+    pub etcd: Etcd,
 }
 
 /// `[database]`
@@ -130,6 +135,8 @@ impl Default for Cluster {
             nodes_list: None,
             leader_timeout: Duration::from_secs(5),
             leader_capability: true,
+            manager: Manager::Native,
+            etcd: Etcd::default(),
         }
     }
 }
@@ -271,6 +278,7 @@ impl Config {
         for line in ini::parse(text) {
             reader.on_line(line);
         }
+        reader.check_manager();
         (reader.config, reader.diagnostics)
     }
 
@@ -296,7 +304,7 @@ impl Config {
             let _ = writeln!(out, "[{section}]");
             for (index, spec) in OPTIONS.iter().enumerate() {
                 let is_given = self.given.contains_key(&index);
-                if spec.section != section || (spec.since == Since::Later && !is_given) {
+                if spec.section != section || (spec.since != Since::V4_17 && !is_given) {
                     continue;
                 }
                 let comment = if is_given { "" } else { "# " };
@@ -341,6 +349,8 @@ struct Reader<'a> {
     etcdir: &'a Path,
     section: Option<&'static str>,
     seen: Vec<usize>,
+    /// Where `manager` stands.
+    manager_line: usize,
     config: Config,
     diagnostics: Vec<Diagnostic>,
 }
@@ -352,6 +362,7 @@ impl<'a> Reader<'a> {
             etcdir: file.parent().unwrap_or(Path::new("")),
             section: None,
             seen: Vec::new(),
+            manager_line: 0,
             config: Config::default(),
             diagnostics: Vec::new(),
         }
@@ -399,6 +410,9 @@ impl<'a> Reader<'a> {
             self.report(line, Kind::Repeated { section, name });
         }
         self.seen.push(index);
+        if (section, name) == ("cluster", "manager") {
+            self.manager_line = line;
+        }
         if spec.default == Some(text.as_str()) {
             self.config.given.remove(&index);
         } else {
@@ -408,6 +422,27 @@ impl<'a> Reader<'a> {
             return Err(Kind::Deprecated { section, name });
         }
         Ok(())
+    }
+
+    /// Another manager than the native one needs its options, and has no use for some.
+    fn check_manager(&mut self) {
+        let cluster = &self.config.cluster;
+        let complaint = match cluster.manager {
+            Manager::Native => None,
+            Manager::Etcd if cluster.lock().is_some() => {
+                Some("etcd says who leads: there can be no cluster lock beside it")
+            }
+            Manager::Etcd => cluster.etcd.complaint(),
+        };
+        if let Some(complaint) = complaint {
+            let kind = Kind::Rejected {
+                section: "cluster",
+                name: "manager",
+                reason: complaint.to_owned(),
+                known_to_c: false,
+            };
+            self.report(self.manager_line, kind);
+        }
     }
 
     /// Checks and stores a value; returns it as `ctdb-config` prints it.

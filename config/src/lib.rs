@@ -18,6 +18,7 @@
 pub mod cluster_lock;
 pub mod conf;
 pub mod diagnostic;
+pub mod etcd;
 mod ini;
 pub mod logging;
 pub mod nodes;
@@ -30,6 +31,7 @@ pub mod tunables_file;
 pub use cluster_lock::ClusterLock;
 pub use conf::{Config, ConfigError};
 pub use diagnostic::{Diagnostic, Kind as DiagnosticKind};
+pub use etcd::{Etcd, Manager};
 pub use logging::{Location, LogLevel};
 pub use nodes::{NodeEntry, NodesSource};
 pub use options::OPTIONS;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::conf::Config;
+use crate::etcd::{self, Manager};
 use crate::logging::{Location, LogLevel};
 
 /// One option of `ctdb.conf`.
@@ -36,6 +37,8 @@ pub enum Since {
     V4_17,
     /// It came after 4.17; a C neighbour of 4.17 ignores it.
     Later,
+    /// Ours alone.
+    Remix,
 }
 
 /// What kind of value an option takes.
@@ -91,6 +94,11 @@ impl OptionSpec {
 pub const SECTIONS: [&str; 6] = [
     "logging", "cluster", "database", "event", "failover", "legacy",
 ];
+
+/// Bytes of an `etcd prefix`.
+const LONGEST_PREFIX: usize = 200;
+/// Seconds of an `etcd lease`.
+const LONGEST_LEASE: u32 = 3600;
 
 /// What a yes-or-no option takes.
 const BOOLEAN: &str = "true, yes, false or no";
@@ -213,6 +221,104 @@ pub const OPTIONS: &[OptionSpec] = &[
         doc: "whether this node may become leader",
         takes: BOOLEAN,
         set: Setter::Boolean(|conf, yes| conf.cluster.leader_capability = yes),
+    },
+    OptionSpec {
+        section: "cluster",
+        name: "manager",
+        default: Some("native"),
+        since: Since::Remix,
+        doc: "who finds out who is a member and who leads: the nodes themselves, or etcd",
+        takes: "native or etcd",
+        set: Setter::Text(|conf, value| {
+            conf.cluster.manager = match value.text {
+                "native" => Manager::Native,
+                "etcd" => Manager::Etcd,
+                other => return Err(silent(format!("there is no cluster manager \"{other}\""))),
+            };
+            Ok(())
+        }),
+    },
+    OptionSpec {
+        section: "cluster",
+        name: "etcd endpoints",
+        default: None,
+        since: Since::Remix,
+        doc: "the members of the etcd cluster",
+        takes: "http://HOST:PORT or https://HOST:PORT, separated by commas or blanks",
+        set: Setter::Text(|conf, value| {
+            conf.cluster.etcd.endpoints = etcd::endpoints(value.text).map_err(silent)?;
+            Ok(())
+        }),
+    },
+    OptionSpec {
+        section: "cluster",
+        name: "etcd prefix",
+        default: Some("/ctdb/"),
+        since: Since::Remix,
+        doc: "what the keys of this cluster begin with in etcd; the same on all its nodes",
+        takes: "printable text, / at its end",
+        set: Setter::Text(|conf, value| {
+            let good =
+                value.text.ends_with('/') && value.text.bytes().all(|b| b.is_ascii_graphic());
+            if !good || value.text.len() > LONGEST_PREFIX {
+                return Err(silent(
+                    "a prefix is of printable characters and ends with /",
+                ));
+            }
+            conf.cluster.etcd.prefix = value.text.to_owned();
+            Ok(())
+        }),
+    },
+    OptionSpec {
+        section: "cluster",
+        name: "etcd lease",
+        default: Some("10"),
+        since: Since::Remix,
+        doc: "seconds after which a node that cannot reach etcd is no member any more",
+        takes: "seconds, 5 to 3600",
+        set: Setter::Integer(|conf, seconds| {
+            if !(etcd::SHORTEST_LEASE..=LONGEST_LEASE).contains(&seconds) {
+                return Err(silent("a lease is of 5 to 3600 seconds"));
+            }
+            conf.cluster.etcd.lease = Duration::from_secs(seconds.into());
+            Ok(())
+        }),
+    },
+    OptionSpec {
+        section: "cluster",
+        name: "etcd ca file",
+        default: None,
+        since: Since::Remix,
+        doc: "PEM file: certificates that etcd's are signed by",
+        takes: "the path of a file that exists",
+        set: Setter::Text(|conf, value| {
+            conf.cluster.etcd.ca_file = Some(pem(value)?);
+            Ok(())
+        }),
+    },
+    OptionSpec {
+        section: "cluster",
+        name: "etcd certificate file",
+        default: None,
+        since: Since::Remix,
+        doc: "PEM file: this node's certificate for etcd",
+        takes: "the path of a file that exists",
+        set: Setter::Text(|conf, value| {
+            conf.cluster.etcd.certificate_file = Some(pem(value)?);
+            Ok(())
+        }),
+    },
+    OptionSpec {
+        section: "cluster",
+        name: "etcd key file",
+        default: None,
+        since: Since::Remix,
+        doc: "PEM file: the key of this node's certificate for etcd",
+        takes: "the path of a file that exists",
+        set: Setter::Text(|conf, value| {
+            conf.cluster.etcd.key_file = Some(pem(value)?);
+            Ok(())
+        }),
     },
     OptionSpec {
         section: "database",
@@ -394,6 +500,15 @@ fn folder(name: &str, value: Candidate<'_>) -> Result<PathBuf, Rejection> {
         return Err(reason(text));
     }
     Ok(folder.to_owned())
+}
+
+/// A file with certificates or a key.
+fn pem(value: Candidate<'_>) -> Result<PathBuf, Rejection> {
+    let file = Path::new(value.text);
+    if !file.is_file() {
+        return Err(silent(format!("{} is not a file", file.display())));
+    }
+    Ok(file.to_owned())
 }
 
 /// A script is always looked for beside ctdb.conf; a folder in its name is ignored.

@@ -343,11 +343,55 @@ fn errors_name_file_and_line() {
             "{file}:3: Invalid value for [cluster] -> leader timeout = 0 \
              (right is: seconds, 1 to 2147483647)\n\
              {file}:4: conf: unknown option [cluster] -> \"no such\" (options of [cluster]: transport, \
-             node address, cluster lock, recovery lock, nodes list, leader timeout, leader capability)\n\
+             node address, cluster lock, recovery lock, nodes list, leader timeout, leader capability, \
+             manager, etcd endpoints, etcd prefix, etcd lease, etcd ca file, etcd certificate file, \
+             etcd key file)\n\
              {file}:5: syntax error (a line is [section], name = value, or # comment)\n\
              Failed to load config file {file}"
         )
     );
     assert_eq!(error.errno(), 22);
     assert!(Config::load(Path::new("/")).is_err());
+}
+
+#[test]
+fn another_manager_needs_its_options_and_no_cluster_lock() {
+    let check = |text: &str| {
+        let etc = Etc::new(text);
+        Config::load(&etc.file()).map_err(|error| error.to_string())
+    };
+    let missing = check("[cluster]\nmanager = etcd\n").unwrap_err();
+    assert!(
+        missing.contains(":2:") && missing.contains("\"etcd endpoints\" is missing"),
+        "{missing}"
+    );
+    let etcd =
+        "[cluster]\nmanager = etcd\netcd endpoints = http://127.0.0.1:2379 http://127.0.0.2\n";
+    let (config, _) = check(etcd).unwrap();
+    assert_eq!(config.cluster.manager, config::Manager::Etcd);
+    assert_eq!(config.cluster.etcd.endpoints.len(), 2);
+    assert_eq!(config.cluster.etcd.setting(), "etcd:/ctdb/");
+    for (more, complaint) in [
+        ("cluster lock = /x\n", "no cluster lock beside it"),
+        ("etcd lease = 4\n", "5 to 3600 seconds"),
+        ("etcd prefix = x\n", "ends with /"),
+        (
+            "etcd key file = /nonexistent\n",
+            "/nonexistent is not a file",
+        ),
+        ("etcd key file = /etc/passwd\n", "belong together"),
+        ("etcd ca file = /etc/passwd\n", "no endpoint has https"),
+        (
+            "etcd endpoints = https://127.0.0.1\n",
+            "needs \"etcd ca file\"",
+        ),
+        ("etcd endpoints = 127.0.0.1\n", "is no etcd endpoint"),
+        (
+            "manager = zookeeper\n",
+            "there is no cluster manager \"zookeeper\"",
+        ),
+    ] {
+        let error = check(&format!("{etcd}{more}")).unwrap_err();
+        assert!(error.contains(complaint), "{more}: {error}");
+    }
 }

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use cluster::membership;
-use config::{Config, Location, LogLevel, NodeEntry, Paths, tunables_file};
+use config::{Config, Etcd, Location, LogLevel, Manager, NodeEntry, Paths, tunables_file};
 use failover::Failover;
 use service::Milestone;
 use sys::daemonize::{Detach, daemonize};
@@ -138,7 +138,7 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
         warn!("{warning}");
     }
     tdb::set_log(logging::of_tdb);
-    if config.cluster.lock().is_none() {
+    if config.cluster.lock().is_none() && config.cluster.manager == Manager::Native {
         warn!("Cluster lock not set");
     }
     let loaded = tunables_file::load(&paths);
@@ -209,10 +209,12 @@ impl Setup {
         // the event "init" looks at the databases before anybody opens them
         let event_daemon = self.begin_events().await?;
         let store = self.open_store(me)?;
-        let start = Instant::now();
+        let (start, monotonic_clock) = (Instant::now(), sys::machine::monotonic_clock());
+        let etcd = self.etcd()?;
         let nodes = node_entries(&self.nodes, port);
         let mut outputs = Vec::new();
-        let settings = self.daemon_settings(me, nodes.clone(), event_daemon.is_some())?;
+        let settings =
+            self.daemon_settings(me, nodes.clone(), event_daemon.is_some(), monotonic_clock)?;
         let mut daemon = Daemon::new(settings, Box::new(store), &mut outputs);
         attach_persistent(
             &mut daemon,
@@ -233,6 +235,7 @@ impl Setup {
             nodes,
             nodes_source: self.nodes_source,
             failover_disabled: self.config.failover.disabled,
+            etcd,
             cluster: self.config.cluster,
             event_daemon,
             paths: self.paths,
@@ -242,6 +245,17 @@ impl Setup {
             log: self.log,
         })
         .await
+    }
+
+    /// What the cluster manager has to know of etcd, if it is to ask it.
+    fn etcd(&self) -> anyhow::Result<Option<(Etcd, u64)>> {
+        let cluster = &self.config.cluster;
+        if cluster.manager != Manager::Etcd {
+            return Ok(None);
+        }
+        info!("Members and leader by {}", cluster.etcd.setting());
+        let incarnation = sys::random_u64().context("no random numbers")?;
+        Ok(Some((cluster.etcd.clone(), incarnation)))
     }
 
     /// Starts the event daemon, if there is one, and runs the event `init`.
@@ -267,7 +281,15 @@ impl Setup {
         me: Pnn,
         nodes: Vec<membership::NodeEntry>,
         event_daemon: bool,
+        monotonic_clock: Duration,
     ) -> anyhow::Result<Settings> {
+        let cluster = &self.config.cluster;
+        let fence = (cluster.manager == Manager::Etcd).then(|| membership::FenceSettings {
+            setting: cluster.etcd.setting(),
+            monotonic_clock,
+        });
+        let lock = cluster.lock().map(|lock| lock.text().to_owned());
+        let coordinator = fence.as_ref().map(|fence| fence.setting.clone());
         let micros = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
@@ -277,11 +299,8 @@ impl Setup {
             membership: membership::Settings {
                 me,
                 nodes,
-                cluster_lock: self
-                    .config
-                    .cluster
-                    .lock()
-                    .map(|lock| lock.text().to_owned()),
+                cluster_lock: coordinator.or(lock),
+                fence,
                 leader_capability: self.config.cluster.leader_capability,
                 lmaster_capability: self.config.legacy.lmaster_capability,
                 version: claimed_release(),

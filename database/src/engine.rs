@@ -303,6 +303,12 @@ impl Engine {
         self.databases.get(&id).map(Database::state)
     }
 
+    /// All attached databases.
+    #[must_use]
+    pub fn database_ids(&self) -> Vec<DbId> {
+        self.databases.keys().copied().collect()
+    }
+
     /// How many databases are attached.
     #[must_use]
     pub fn database_count(&self) -> usize {

@@ -463,6 +463,7 @@ fn settings() -> membership::Settings {
         me: ME,
         nodes: vec![node(ME), node(OTHER)],
         cluster_lock: None,
+        fence: None,
         leader_capability: true,
         lmaster_capability: true,
         version: 0x0004_0011,

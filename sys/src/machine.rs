@@ -5,6 +5,9 @@ use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 
 /// Changes with every start of the kernel, 36 characters.
 ///
@@ -13,6 +16,12 @@ use std::ptr;
 pub fn boot_id() -> io::Result<String> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     Ok(text.trim().to_owned())
+}
+
+/// CLOCK_MONOTONIC, which all processes of a machine have in common, and which `Instant` is.
+#[must_use]
+pub fn monotonic_clock() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 /// The host name; "localhost" if there is none that can be shown.

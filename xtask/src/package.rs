@@ -11,13 +11,14 @@ use anyhow::{Context, Result};
 use crate::library;
 use crate::step::{cargo, run, step, target_dir};
 
-/// The programs of the packages `ctdbd` and `cli`, and where they go. The folder of the helpers is the one
+/// The programs of the packages `ctdbd`, `cli` and `etcd`, and where they go. The folder of the helpers is the one
 /// that is compiled into Debian's ctdb too.
-pub(crate) const PROGRAMS: [(&str, &str); 5] = [
+pub(crate) const PROGRAMS: [(&str, &str); 6] = [
     ("ctdbd", "usr/sbin"),
     ("ctdb-wire", "usr/bin"),
     ("ctdb-clusterd", "usr/libexec/ctdb"),
     ("ctdb-database-worker", "usr/libexec/ctdb"),
+    ("ctdb-etcd", "usr/libexec/ctdb"),
     ("ctdb_mutex_fcntl_helper", "usr/libexec/ctdb"),
 ];
 const DOCUMENTS: &str = "usr/share/doc/ctdb-remix";
@@ -41,7 +42,7 @@ pub(crate) fn install(root: &Path, debug: bool) -> Result<()> {
     };
     let target = target_dir()?;
     run(
-        cargo("build --package ctdbd --package cli --bins --profile")
+        cargo("build --package ctdbd --package cli --package etcd --bins --profile")
             .arg(profile)
             .arg("--target-dir")
             .arg(&target),

@@ -18,10 +18,13 @@ use tracing::{error, info, warn};
 use super::io::{LockEvent, Output};
 use super::ports::Io;
 use crate::Time;
+use crate::coordinator::Action;
 
 /// A helper that says nothing for so long is taken for lost. It gives up by itself after 120
 /// seconds (`ctdb_recoverd.c`, 4.17.12).
 const HELPER_TIMEOUT: Duration = Duration::from_secs(150);
+/// The same for a coordinator's leader key.
+const CAMPAIGN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the lock is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,14 +81,17 @@ pub(super) const fn next(state: State, event: Event) -> (State, Effect) {
 #[derive(Debug)]
 pub(super) struct ClusterLock {
     path: Option<String>,
+    /// The lock is a coordinator's leader key.
+    coordinated: bool,
     state: State,
     since: Time,
 }
 
 impl ClusterLock {
-    pub(super) const fn new(path: Option<String>) -> Self {
+    pub(super) const fn new(path: Option<String>, coordinated: bool) -> Self {
         Self {
             path,
+            coordinated,
             state: State::Free,
             since: Time::ZERO,
         }
@@ -99,9 +105,14 @@ impl ClusterLock {
         self.state == State::Held
     }
 
+    pub(super) fn is_taking(&self) -> bool {
+        self.state == State::Taking
+    }
+
     /// When the helper should long have answered.
     pub(super) fn poll_timeout(&self) -> Time {
         match self.state {
+            State::Taking if self.coordinated => self.since + CAMPAIGN_TIMEOUT,
             State::Taking => self.since + HELPER_TIMEOUT,
             State::Free | State::Held => Time::NEVER,
         }
@@ -145,7 +156,9 @@ impl ClusterLock {
         let (state, effect) = next(self.state, event);
         self.state = state;
         match effect {
+            Effect::Start if self.coordinated => io.push(Output::Coordinator(Action::Campaign)),
             Effect::Start => io.push(Output::TakeLock),
+            Effect::Stop if self.coordinated => io.push(Output::Coordinator(Action::Resign)),
             Effect::Stop => io.push(Output::ReleaseLock),
             Effect::None | Effect::Won | Effect::NotWon | Effect::Deposed => {}
         }

@@ -15,6 +15,7 @@ use super::election::Election;
 use super::gather::judge;
 use super::io::{ControlAnswer, ControlFailure, Input, Output, Settings, Token};
 use super::leader::Leadership;
+use super::member::Member;
 use super::monitor::{Home, Peers};
 use super::ports::Io;
 use super::recovery::Recovery;
@@ -40,6 +41,8 @@ pub(super) struct Engine {
     pub(super) leadership: Leadership,
     pub(super) election: Election,
     pub(super) lock: ClusterLock,
+    /// The membership with a coordinator, if there is one.
+    pub(super) member: Option<Member>,
     /// Unix time since when this node has been active: the older wins elections.
     pub(super) active_since: Duration,
     wall_clock: Duration,
@@ -75,11 +78,14 @@ impl Engine {
         for srvid in SRVIDS {
             io.push(Output::RegisterSrvid(srvid));
         }
+        let mut view = View::new(settings.pnn, settings.leader_capability);
+        view.is_member = settings.coordinator.is_none();
         Self {
-            view: View::new(settings.pnn, settings.leader_capability),
+            view,
             leadership: Leadership::new(settings.leader_timeout, io.now),
             election: Election::new(),
-            lock: ClusterLock::new(settings.cluster_lock),
+            lock: ClusterLock::new(settings.cluster_lock, settings.coordinator.is_some()),
+            member: settings.coordinator.map(Member::new),
             active_since: settings.wall_clock + io.now.since(Time::ZERO),
             wall_clock: settings.wall_clock,
             census: Census::new(io.now),
@@ -116,6 +122,7 @@ impl Engine {
             } => self.route_message(io, source, srvid, &data),
             Input::ControlReply { token, result } => self.route_reply(io, token, &result),
             Input::Lock(event) => self.on_lock(io, &event),
+            Input::Coordinator(news) => self.on_coordinator(io, &news),
             Input::Timer => {}
         }
         self.run_timers(io);
@@ -135,6 +142,11 @@ impl Engine {
             .min(self.next_round)
             .min(census)
             .min(self.lock.poll_timeout())
+            .min(
+                self.member
+                    .as_ref()
+                    .map_or(Time::NEVER, Member::poll_timeout),
+            )
     }
 
     fn keeps_census(&self) -> bool {
@@ -152,6 +164,7 @@ impl Engine {
     }
 
     fn run_timers(&mut self, io: &mut Io<'_>) {
+        self.run_member_timers(io);
         self.run_leader_timers(io);
         if self.next_round <= io.now {
             self.begin_round(io);

@@ -57,6 +57,7 @@ impl Engine {
         }
         error!("ctdbd does not answer any more: this node can no longer be leader");
         self.lock.release(io);
+        self.on_resigned(io);
         self.drop_government(io);
         self.leadership.step(io.now, LeaderEvent::Forget);
     }
@@ -182,7 +183,7 @@ impl Engine {
             info!("This node was banned, aborting recovery");
             return;
         }
-        if !self.recovery_gate.begin(io.now) {
+        if self.waits_for_members(io) || !self.recovery_gate.begin(io.now) {
             return;
         }
         let culprit = self.culprits.last().unwrap_or(Pnn::UNKNOWN);
@@ -226,6 +227,9 @@ impl Engine {
         io.message(Pnn::BROADCAST_CONNECTED, &reconfigure);
         info!("Recovery complete");
         self.need_recovery = false;
+        if let Some(member) = &mut self.member {
+            member.is_in_touch();
+        }
         self.recovery_gate.end();
         self.culprits.forgive_all();
         let timeout = self.view.tunables.rerecovery_timeout;

@@ -10,6 +10,8 @@ use wire::control::Request;
 use wire::packet::ControlFlags;
 use wire::{Pnn, Srvid};
 
+use crate::coordinator;
+
 /// What the manager is told once, at its start. It does not change while the process lives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -26,6 +28,20 @@ pub struct Settings {
     /// The Unix time at [`Time::ZERO`](crate::Time::ZERO): ballots carry wall-clock times, which
     /// C nodes compare with their own.
     pub wall_clock: Duration,
+    /// A coordinator that knows the members and the leader; none: the managers find out among themselves. Its name
+    /// stands in place of the cluster lock's.
+    pub coordinator: Option<CoordinatorSettings>,
+}
+
+/// How this node is a member with a coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoordinatorSettings {
+    /// Which life of this node's daemon it is: random, and the same for every manager that one daemon starts.
+    pub incarnation: u64,
+    /// `etcd lease` of ctdb.conf: how long a membership lives without being renewed.
+    pub lease: Duration,
+    /// CLOCK_MONOTONIC at [`Time::ZERO`](crate::Time::ZERO); the daemon and its manager have it in common.
+    pub monotonic_clock: Duration,
 }
 
 impl Settings {
@@ -39,6 +55,7 @@ impl Settings {
             leader_capability: true,
             failover_disabled: false,
             wall_clock: Duration::ZERO,
+            coordinator: None,
         }
     }
 }
@@ -106,6 +123,8 @@ pub enum Input {
     },
     /// News of the cluster lock.
     Lock(LockEvent),
+    /// News of the coordinator.
+    Coordinator(coordinator::Notification),
     /// The time of `poll_timeout()` has come.
     Timer,
 }
@@ -116,7 +135,7 @@ impl Input {
         match self {
             Self::Message { .. } => true,
             Self::ControlReply { result, .. } => !matches!(result, Err(ControlFailure::TimedOut)),
-            Self::Lock(_) | Self::Timer => false,
+            Self::Lock(_) | Self::Coordinator(_) | Self::Timer => false,
         }
     }
 }
@@ -165,6 +184,8 @@ pub enum Output {
     TakeLock,
     /// End the helper, whether it holds the lock or still tries; no [`LockEvent`] follows.
     ReleaseLock,
+    /// Something for the coordinator.
+    Coordinator(coordinator::Action),
     /// Give up this process. The daemon starts another.
     Exit {
         /// For the log.

@@ -47,7 +47,7 @@ impl Engine {
 
     /// Starts an election, unless there is one.
     pub(super) fn call_election(&mut self, io: &mut Io<'_>) {
-        if self.election.in_progress() {
+        if self.election.in_progress() || self.is_election_moot(io) {
             return;
         }
         error!("Start election");
@@ -64,6 +64,7 @@ impl Engine {
     pub(super) fn step_down(&mut self, io: &mut Io<'_>) {
         info!("This node can no longer be leader");
         self.lock.release(io);
+        self.on_resigned(io);
         self.stop_governing(io);
         self.leadership.step(io.now, LeaderEvent::Forget);
         // With a lock the others race when they miss our broadcasts. Without, a ballot that
@@ -121,7 +122,10 @@ impl Engine {
         }
     }
 
-    fn on_leader_claim(&mut self, io: &mut Io<'_>, leader: Pnn) {
+    pub(super) fn on_leader_claim(&mut self, io: &mut Io<'_>, leader: Pnn) {
+        if self.is_claim_wrong(leader) {
+            return;
+        }
         let event = if leader == self.view.pnn {
             LeaderEvent::ClaimForUs
         } else if self.lock.is_held() {
@@ -285,6 +289,7 @@ impl Engine {
             self.step_election(io, Event::Won, None);
         } else {
             self.lock.release(io);
+            self.on_resigned(io);
             self.on_lock_refused(io);
         }
     }

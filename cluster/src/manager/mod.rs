@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!            Input                                                      Output
-//!   message, reply, lock, timer                             control, message, lock, exit
+//!   message, reply, lock,                                   control, message, lock,
+//!   coordinator, timer                                      coordinator, exit
 //!              |                                                          ^
 //!              v                                                          |
 //!   +--------------------------------- engine --------------------------------------+
 //!   |  lead:    election  leader  cluster_lock    who leads                          |
+//!   |  coordinated:  member                       the same, if a coordinator says it  |
 //!   |  govern:  monitor  consistency  culprit     is all well, and whose fault is it |
 //!   |           recovery  takeover                make it well                       |
 //!   |  requests                                   what others ask of us              |
@@ -19,6 +21,7 @@
 mod census;
 mod cluster_lock;
 mod consistency;
+mod coordinated;
 mod culprit;
 mod election;
 mod engine;
@@ -27,6 +30,7 @@ mod govern;
 mod io;
 mod lead;
 mod leader;
+mod member;
 mod monitor;
 mod ports;
 mod recovery;
@@ -37,7 +41,10 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use io::{ControlAnswer, ControlFailure, Input, LockEvent, Output, Outputs, Settings, Token};
+pub use io::{
+    ControlAnswer, ControlFailure, CoordinatorSettings, Input, LockEvent, Output, Outputs,
+    Settings, Token,
+};
 
 use crate::Time;
 use engine::Engine;

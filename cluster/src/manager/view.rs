@@ -14,6 +14,8 @@ pub(super) struct View {
     pub(super) nodemap: NodeMap,
     /// Whether this node has the leader role (`leader capability`, `ctdb setleaderrole`).
     pub(super) may_lead: bool,
+    /// Whether this node is a member; without a coordinator it is.
+    pub(super) is_member: bool,
 }
 
 impl View {
@@ -24,6 +26,7 @@ impl View {
             tunables: Tunables::default(),
             nodemap,
             may_lead,
+            is_member: true,
         }
     }
 
@@ -44,7 +47,7 @@ impl View {
 
     /// Whether this node may lead now.
     pub(super) fn can_lead(&self) -> bool {
-        self.may_lead && !self.is_inactive()
+        self.may_lead && self.is_member && !self.is_inactive()
     }
 
     /// All nodes that this one has a connection to, itself included.

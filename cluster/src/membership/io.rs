@@ -12,6 +12,8 @@ use wire::tunables::Tunables;
 use wire::types::{NodeFlags, RunState, SockAddr, VnnMap};
 use wire::{Pnn, Srvid};
 
+use super::fence::FenceSettings;
+
 /// Names a control request that is to be answered by one [`Output::Reply`]. Chosen by the shell,
 /// opaque here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,6 +43,8 @@ pub struct Settings {
     pub nodes: Vec<NodeEntry>,
     /// `cluster lock` of ctdb.conf, literally; none: there is no lock.
     pub cluster_lock: Option<String>,
+    /// Where the node has to be a member with a coordinator, whose name is that of the cluster lock.
+    pub fence: Option<FenceSettings>,
     /// `leader capability` of ctdb.conf.
     pub leader_capability: bool,
     /// `lmaster capability` of ctdb.conf.
@@ -89,6 +93,17 @@ pub enum Input {
     Connected(Pnn),
     /// Transport: one of the two broke.
     Disconnected(Pnn),
+    /// The own manager's [`crate::fence::Standing`], as it came.
+    Standing(Vec<u8>),
+    /// Another node's [`crate::fence::Hello`], as it came.
+    Hello {
+        /// Which node.
+        from: Pnn,
+        /// What it says.
+        data: Vec<u8>,
+    },
+    /// Something else came from a node that [`super::Membership::admits`] does not admit, and was dropped.
+    Stranger(Pnn),
     /// A keepalive packet; the fields are none if the packet has a header only.
     Keepalive {
         /// The sender.
@@ -253,6 +268,9 @@ pub enum Notification {
     /// This node was stopped or banned. The database invalidates its generation, freezes
     /// everything, and marks its volatile records as invalid.
     BecameInactive,
+    /// This node is no member any more by the coordinator. The database freezes everything, and keeps what it has; the
+    /// public addresses are released.
+    FencedOff,
     /// A recovery's leader announced its begin (START_RECOVERY).
     RecoveryStarted,
     /// A recovery is over (END_RECOVERY): finish pending commits.

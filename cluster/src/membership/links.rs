@@ -24,9 +24,11 @@ impl Membership {
                 peer::Effect::Keep | peer::Effect::Joined => {}
             }
         }
+        self.greet_strangers(out);
         for pnn in lost {
             tracing::warn!("dead count reached for node {}", pnn.0);
             self.lose(pnn, out);
+            self.forget_hello(pnn);
         }
     }
 

@@ -2,10 +2,10 @@
 //! leader or the `ctdb` tool commands it.
 //!
 //! ```text
-//!              transport: Connected, Disconnected, Keepalive     Dead, Keepalive
+//!              transport: Connected, Disconnected, Keepalive     Dead, Keepalive, hello
 //!                  |                                               ^
 //!                  v                                               |
-//!   controls -> [ peer (one a node) | recovery_mode | run_state | ban ] -> Reply
+//!   controls -> [ peer (one a node) | recovery_mode | run_state | ban | fence ] -> Reply
 //!                  ^                                               |
 //!                  |                                               v
 //!              database: RecoveryNeeded, generations, frozen     Notify, CheckClusterLock, ...
@@ -19,6 +19,7 @@
 mod ban;
 mod controls;
 mod events;
+mod fence;
 mod health;
 mod io;
 mod keepalive;
@@ -46,6 +47,7 @@ use self::events::Pending;
 use self::nodes::Nodes;
 use crate::Time;
 
+pub use self::fence::FenceSettings;
 pub use self::io::{
     Input, LockOutcome, NodeEntry, Notification, Output, Outputs, OwnToken, Settings, Token,
 };
@@ -70,6 +72,7 @@ pub struct Membership {
     tunables: Tunables,
     capabilities: Capabilities,
     nodes: Nodes,
+    fence: Option<fence::Fence>,
     vnn_map: VnnMap,
     course: recovery::Course,
     recovery_mode: recovery_mode::RecoveryMode,
@@ -102,6 +105,7 @@ impl Membership {
                 map: nodes.present(),
             },
             nodes,
+            fence: settings.fence.map(fence::Fence::new),
             course: recovery::Course::default(),
             recovery_mode: recovery_mode::RecoveryMode::new(),
             run_state: RunState::Init,
@@ -140,6 +144,7 @@ impl Membership {
 
     /// Digests one input. The outputs are to be carried out in order.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Outputs) {
+        self.watch_fence(now, out);
         match input {
             Input::Control {
                 token,
@@ -148,8 +153,11 @@ impl Membership {
             } => {
                 self.on_control(now, Ask { token, source }, request, out);
             }
-            Input::Connected(pnn) => self.on_peer(pnn, peer::Peer::link_up, out),
-            Input::Disconnected(pnn) => self.on_peer(pnn, peer::Peer::link_down, out),
+            Input::Connected(pnn) => self.fenced_link_up(pnn, out),
+            Input::Disconnected(pnn) => self.fenced_link_down(pnn, out),
+            Input::Standing(data) => self.on_standing(now, &data, out),
+            Input::Hello { from, data } => self.on_hello(from, &data, out),
+            Input::Stranger(from) => self.on_stranger(from, out),
             Input::Keepalive {
                 from,
                 version,
@@ -193,7 +201,7 @@ impl Membership {
         if self.run_state == RunState::Shutdown {
             return None;
         }
-        [self.ban.until(), self.manager_watch.due()]
+        [self.ban.until(), self.manager_watch.due(), self.fence_due()]
             .into_iter()
             .flatten()
             .chain([self.next_keepalive])
@@ -363,6 +371,7 @@ impl Membership {
         if !self.advance(run_state::Event::Shutdown, out) {
             return tracing::info!("Already shutting down so will not proceed.");
         }
+        self.leave_fence(out);
         out.push(Output::StopManager {
             reason: reason.clone(),
         });

@@ -67,6 +67,9 @@ impl Membership {
     }
 
     fn vnn_map_refusal(&self, source: Pnn, map: &VnnMap) -> Option<&'static str> {
+        if let refusal @ Some(_) = self.term_refusal(source) {
+            return refusal;
+        }
         if !self.recovery_mode.is_active() {
             return Some("Attempt to set vnnmap when not in recovery");
         }
@@ -106,7 +109,8 @@ impl Membership {
             );
             return ask.fail(out);
         }
-        let lock = self.cluster_lock.is_some();
+        // with a coordinator it was asked whether that node leads
+        let lock = self.cluster_lock.is_some() && self.fence.is_none();
         match self.recovery_mode.handle(Event::Finish { lock }) {
             Effect::Check => {
                 let token = self.own_token();
@@ -126,6 +130,9 @@ impl Membership {
     fn finish_refusal(&self, source: Pnn) -> Option<&'static str> {
         if !self.recovery_mode.is_active() {
             return None;
+        }
+        if let refusal @ Some(_) = self.term_refusal(source) {
+            return refusal;
         }
         if self.databases_differ {
             return Some("Inconsistent DB generation");
@@ -244,6 +251,10 @@ impl Membership {
 
     /// START_RECOVERY.
     pub(super) fn start_recovery(&mut self, now: Time, ask: Ask, out: &mut Outputs) {
+        if let Some(reason) = self.term_refusal(ask.source) {
+            tracing::error!(source = ask.source.0, "{reason}");
+            return ask.fail(out);
+        }
         tracing::info!(leader = ask.source.0, "Recovery has started");
         self.course.last_started = Some(now);
         self.course.begun_by = Some(ask.source);
@@ -291,6 +302,10 @@ impl Membership {
 
     /// END_RECOVERY. Commits that waited for it do not wait for the scripts.
     pub(super) fn end_recovery(&mut self, ask: Ask, out: &mut Outputs) {
+        if let Some(reason) = self.term_refusal(ask.source) {
+            tracing::error!(source = ask.source.0, "{reason}");
+            return ask.fail(out);
+        }
         // 4.17.12 refuses to run the event `recovered` within a recovery. Commits go on waiting.
         if self.recovery_mode.is_active() {
             tracing::error!("Refusing to run event 'recovered' while in recovery");

@@ -2,6 +2,7 @@
 
 mod commands;
 mod events;
+mod fence;
 mod links;
 mod random;
 mod recovery;
@@ -35,6 +36,7 @@ fn settings() -> Settings {
         me: ME,
         nodes: (0..3).map(entry).collect(),
         cluster_lock: None,
+        fence: None,
         leader_capability: true,
         lmaster_capability: true,
         version: 0x0004_0011,

@@ -140,6 +140,7 @@ impl Turn {
             event_scripts: false,
             disk: None,
             log_level: "NOTICE".to_owned(),
+            manager: None,
             more_conf: String::new(),
             more_tunables: String::new(),
         }

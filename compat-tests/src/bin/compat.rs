@@ -15,7 +15,7 @@ use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::compare::{self, Which};
 use compat_tests::sections::{self, Section};
-use compat_tests::{demo, faults, hostile, loopback, rolling};
+use compat_tests::{coordinated, demo, faults, hostile, loopback, rolling};
 use nix::sys::signal::Signal;
 
 /// Packets of a class in the quick form of `hostile`.
@@ -137,6 +137,14 @@ enum What {
         #[arg(long)]
         quick: bool,
     },
+    /// Members and leader by etcd (Debian's etcd-server): what dies, is cut off or goes away.
+    Etcd {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// Only the leader's death and the loss of etcd.
+        #[arg(long)]
+        quick: bool,
+    },
     /// A part in those tests, played on a node.
     #[command(hide = true)]
     Actor {
@@ -204,6 +212,7 @@ impl Nodes {
             event_scripts: true,
             log_level: self.log_level.clone(),
             disk: None,
+            manager: None,
             more_conf: String::new(),
             more_tunables: String::new(),
         })
@@ -319,6 +328,7 @@ fn main() -> Result<ExitCode> {
             };
             run_hostile(nodes, &options)?
         }
+        What::Etcd { nodes, quick } => run_etcd(&nodes, quick)?,
         What::Demo { nodes, once } => {
             let cluster = Cluster::boot(nodes.host()?, &nodes.spec()?)?;
             let shown = demo::run(&cluster, once);
@@ -383,6 +393,25 @@ fn run_deaths(nodes: &Nodes, groups: &[deaths::Group], quick: bool) -> Result<bo
     let mut report = Report::default();
     report.group("deaths", |report| {
         deaths::run(&cluster, groups, quick, report)
+    });
+    nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}
+
+fn run_etcd(nodes: &Nodes, quick: bool) -> Result<bool> {
+    ensure!(
+        nodes.root.is_some() && nodes.theirs.is_empty(),
+        "only for daemons of ours"
+    );
+    let spec = Spec {
+        event_scripts: false,
+        manager: Some(coordinated::conf()),
+        ..nodes.spec()?
+    };
+    let mut cluster = Cluster::boot(nodes.host()?, &spec)?;
+    let mut report = Report::default();
+    report.group("etcd", |report| {
+        coordinated::run(&mut cluster, quick, report)
     });
     nodes.keep_logs(&cluster, &report)?;
     Ok(report.finish())

@@ -11,11 +11,11 @@ use crate::node::Node;
 use crate::report::{Report, within};
 
 /// A volatile and a persistent database of the tests.
-pub(super) const VOLATILE: &str = "deaths_v.tdb";
+pub(crate) const VOLATILE: &str = "deaths_v.tdb";
 /// The other one.
-pub(super) const PERSISTENT: &str = "deaths_p.tdb";
+pub(crate) const PERSISTENT: &str = "deaths_p.tdb";
 /// A second volatile one.
-pub(super) const OTHER: &str = "deaths_o.tdb";
+pub(crate) const OTHER: &str = "deaths_o.tdb";
 /// Says that it was called, and with what.
 const DEBUG_LOCKS: &str = "#!/bin/sh\necho \"$@\" >> /run/debug-locks\n";
 /// The same, for scripts.
@@ -113,7 +113,7 @@ fn check_ok(node: &Node, wanted: usize) -> Result<()> {
     Ok(())
 }
 
-fn check_work_together(nodes: &[&Node], what: &str) -> Result<()> {
+pub(crate) fn check_work_together(nodes: &[&Node], what: &str) -> Result<()> {
     for (writer, reader) in nodes.iter().zip(nodes.iter().cycle().skip(1)) {
         let value = format!("{what}-{}", writer.pnn);
         write(writer, VOLATILE, "shared", &value)?;
@@ -126,12 +126,12 @@ fn check_work_together(nodes: &[&Node], what: &str) -> Result<()> {
 }
 
 /// Writes a volatile record, as smbd would.
-pub(super) fn write(node: &Node, database: &str, key: &str, value: &str) -> Result<()> {
+pub(crate) fn write(node: &Node, database: &str, key: &str, value: &str) -> Result<()> {
     node.ctdb(&["-t", "20", "writekey", database, key, value])
         .map(drop)
 }
 
-pub(super) fn check_value(node: &Node, database: &str, key: &str, value: &str) -> Result<()> {
+pub(crate) fn check_value(node: &Node, database: &str, key: &str, value: &str) -> Result<()> {
     let found = node.ctdb(&["-t", "20", "readkey", database, key])?;
     ensure!(
         found.contains(&format!("[{value}]")),
@@ -141,7 +141,7 @@ pub(super) fn check_value(node: &Node, database: &str, key: &str, value: &str) -
 }
 
 /// Whoever wants that record gets nothing for so many seconds.
-pub(super) fn check_waits(node: &Node, seconds: u32, database: &str, key: &str) -> Result<()> {
+pub(crate) fn check_waits(node: &Node, seconds: u32, database: &str, key: &str) -> Result<()> {
     let script = format!("timeout -s KILL {seconds} ctdb readkey {database} {key} || echo waits");
     let found = node.sh(&script)?;
     ensure!(found.ends_with("waits\n"), "{found}");
@@ -167,7 +167,7 @@ pub(crate) fn pids(node: &Node, name: &str) -> Result<Vec<u32>> {
 }
 
 /// The one process of that name on a node.
-pub(super) fn pid(node: &Node, name: &str) -> Result<u32> {
+pub(crate) fn pid(node: &Node, name: &str) -> Result<u32> {
     match pids(node, name)?[..] {
         [pid] => Ok(pid),
         ref pids => bail!("node {}: {name}: {pids:?}", node.pnn),
@@ -179,7 +179,7 @@ pub(crate) fn ctdbd(node: &Node) -> Result<u32> {
     Ok(node.sh("cat /run/ctdb/ctdbd.pid")?.trim().parse()?)
 }
 
-pub(super) fn signal(node: &Node, pid: u32, signal: &str) -> Result<()> {
+pub(crate) fn signal(node: &Node, pid: u32, signal: &str) -> Result<()> {
     node.sh(&format!("kill -{signal} {pid}")).map(drop)
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use std::time::Duration;
 
-use config::ClusterLock;
 use config::conf::Cluster;
+use config::{ClusterLock, Etcd};
 use wire::Pnn;
 
 /// What ctdbd tells its cluster daemon.
@@ -25,6 +25,8 @@ pub struct Args {
     pub leader_capability: bool,
     /// `failover: disabled`.
     pub failover_disabled: bool,
+    /// The options of `manager = etcd`, and which life of ctdbd it is.
+    pub etcd: Option<(Etcd, u64)>,
 }
 
 /// A command line that ctdbd did not write.
@@ -49,6 +51,7 @@ impl Args {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, ArgsError> {
         let mut args = args.into_iter();
         let (mut pnn, mut socket, mut failover_disabled) = (None, None, false);
+        let (mut etcd, mut incarnation) = (Etcd::default(), None);
         let Cluster {
             mut cluster_lock,
             mut leader_timeout,
@@ -74,6 +77,16 @@ impl Args {
                     let seconds = seconds.ok_or(ArgsError::Value("--leader-timeout"))?;
                     leader_timeout = Duration::from_secs(seconds);
                 }
+                Some("--incarnation") => {
+                    let number = args.next().and_then(|value| value.to_str()?.parse().ok());
+                    incarnation = Some(number.ok_or(ArgsError::Value("--incarnation"))?);
+                }
+                Some(option) if option.starts_with("--etcd-") => {
+                    let value = args.next();
+                    if !value.is_some_and(|value| etcd.take(option, &value)) {
+                        return Err(ArgsError::Unknown(arg));
+                    }
+                }
                 Some("--no-leader") => leader_capability = false,
                 Some("--no-failover") => failover_disabled = true,
                 _ => return Err(ArgsError::Unknown(arg)),
@@ -86,6 +99,7 @@ impl Args {
             leader_timeout,
             leader_capability,
             failover_disabled,
+            etcd: incarnation.map(|incarnation| (etcd, incarnation)),
         })
     }
 
@@ -103,6 +117,10 @@ impl Args {
         }
         if !self.leader_capability {
             words.push("--no-leader".into());
+        }
+        if let Some((etcd, incarnation)) = &self.etcd {
+            words.extend(["--incarnation".into(), incarnation.to_string().into()]);
+            words.extend(etcd.words());
         }
         if self.failover_disabled {
             words.push("--no-failover".into());
@@ -129,6 +147,7 @@ mod tests {
             leader_timeout: Duration::from_secs(5),
             leader_capability: true,
             failover_disabled: false,
+            etcd: None,
         });
         assert_eq!(parse(&["--pnn", "3", "--socket", "/s"]), expected);
         assert_eq!(parse(&["--socket", "/s", "--pnn", "3"]), expected);
@@ -143,6 +162,13 @@ mod tests {
             leader_timeout: Duration::from_secs(9),
             leader_capability: false,
             failover_disabled: true,
+            etcd: Some((
+                Etcd {
+                    endpoints: config::etcd::endpoints("http://a:1").unwrap(),
+                    ..Etcd::default()
+                },
+                u64::MAX,
+            )),
         };
         assert_eq!(Args::parse(args.words()), Ok(args));
     }

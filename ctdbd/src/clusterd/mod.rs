@@ -6,6 +6,7 @@
 //!   ctdbd's socket <--> [ Shell ] <--> cluster::manager::Manager (no clock, no IO)
 //!                        |      \
 //!              [ Talk ]         [ Lock ] <--> lock helper process
+//!                               [ Coordinator ] <--> ctdb-etcd, if there is one
 //! ```
 //!
 //! The [`Shell`] turns packets, time-outs and the lock helper's words into inputs, and carries out the
@@ -16,6 +17,7 @@
 
 mod args;
 mod controls;
+mod coordinator;
 mod lock;
 mod shell;
 pub mod talk;

@@ -6,14 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use client::link::{Incoming, Outgoing};
 use cluster::Time;
-use cluster::manager::{Input, LockEvent, Manager, Output, Outputs, Settings};
-use config::{LogLevel, Paths};
+use cluster::coordinator::Action;
+use cluster::manager::{CoordinatorSettings, Input, LockEvent, Manager, Output, Outputs, Settings};
+use config::{Etcd, LogLevel, Paths};
 use nix::sys::stat::SFlag;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use wire::packet::{Header, Packet};
 
 use super::Args;
+use super::coordinator::Coordinator;
 use super::lock::Lock;
 use super::talk::{Heard, Rest, Talk};
 use super::trace::{In, Out};
@@ -40,6 +42,9 @@ pub struct Shell {
     outgoing: Outgoing,
     talk: Talk,
     lock: Lock,
+    coordinator: Coordinator,
+    /// What the coordinator has not been told yet.
+    actions: VecDeque<Action>,
     start: Instant,
     level: LogHandle,
     /// What happened while outputs were carried out.
@@ -53,15 +58,25 @@ impl Shell {
     #[must_use]
     pub fn new(args: Args, paths: &Paths, outgoing: Outgoing, level: LogHandle, seed: u64) -> Self {
         let (pnn, lock) = (args.pnn, args.cluster_lock);
+        let (etcd, incarnation) = args.etcd.unzip();
+        let monotonic_clock = sys::machine::monotonic_clock();
+        let start = Instant::now();
+        let coordinator = etcd.as_ref().map(|etcd| CoordinatorSettings {
+            incarnation: incarnation.unwrap_or_default(),
+            lease: etcd.lease,
+            monotonic_clock,
+        });
+        let setting = etcd.as_ref().map(Etcd::setting);
         let wall_clock = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let settings = Settings {
-            cluster_lock: lock.as_ref().map(|lock| lock.text().to_owned()),
+            cluster_lock: setting.or_else(|| lock.as_ref().map(|lock| lock.text().to_owned())),
             leader_timeout: args.leader_timeout,
             leader_capability: args.leader_capability,
             failover_disabled: args.failover_disabled,
             wall_clock,
+            coordinator,
             ..Settings::new(pnn)
         };
         let mut outputs = Outputs::new();
@@ -70,7 +85,9 @@ impl Shell {
             outgoing,
             talk: Talk::new(pnn),
             lock: Lock::new(lock, paths.clone()),
-            start: Instant::now(),
+            coordinator: Coordinator::new(etcd, paths),
+            actions: VecDeque::new(),
+            start,
             level,
             inputs: VecDeque::new(),
             outputs,
@@ -78,8 +95,17 @@ impl Shell {
         }
     }
 
-    /// Runs until there is a reason to end. The cluster lock is released with the shell.
-    pub async fn run(mut self, mut incoming: Incoming) -> End {
+    /// Runs until there is a reason to end. The cluster lock is released with the shell; the membership with the coordinator
+    /// ends only if ctdbd has, too.
+    pub async fn run(mut self, incoming: Incoming) -> End {
+        let end = self.serve(incoming).await;
+        if matches!(end, End::Parent | End::Disconnected) {
+            self.coordinator.leave().await;
+        }
+        end
+    }
+
+    async fn serve(&mut self, mut incoming: Incoming) -> End {
         let mut debug_interval = tokio::time::interval(DEBUG_INTERVAL);
         let mut parent = std::pin::pin!(stdin::ended(&[SFlag::S_IFSOCK, SFlag::S_IFIFO]));
         let mut terminate = match signal(SignalKind::terminate()) {
@@ -92,6 +118,9 @@ impl Shell {
         };
         self.carry_out();
         while self.end.is_none() {
+            while let Some(action) = self.actions.pop_front() {
+                self.coordinator.act(action).await;
+            }
             let deadline = self.deadline();
             tokio::select! {
                 () = &mut parent => return End::Parent,
@@ -104,12 +133,13 @@ impl Shell {
                     Err(_) => return End::Disconnected,
                 },
                 event = self.lock.event() => self.on_lock(event),
+                news = self.coordinator.event() => self.inputs.push_back(Input::Coordinator(news)),
                 () = sleep_until(deadline) => self.on_time(),
                 _ = debug_interval.tick() => self.ask_debug_level(),
             }
             self.carry_out();
         }
-        self.end.unwrap_or(End::Disconnected)
+        self.end.take().unwrap_or(End::Disconnected)
     }
 
     fn now(&self) -> Time {
@@ -182,6 +212,7 @@ impl Shell {
             Rest::Heard(heard) => self.heard(heard),
             Rest::TakeLock => self.lock.take(),
             Rest::ReleaseLock => self.lock.release(),
+            Rest::Coordinator(action) => self.actions.push_back(action),
             Rest::Exit(reason) => self.end = Some(End::GaveUp(reason)),
         }
     }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use cluster::Time;
+use cluster::coordinator::Action;
 use cluster::manager::{ControlAnswer, ControlFailure, Input, Output, Token};
 use wire::control::{Control, GetDebug, Opcode, Request};
 use wire::packet::{Body, ControlFlags, Header, Packet, ReqControl, ReqMessage};
@@ -51,6 +52,8 @@ pub enum Rest {
     TakeLock,
     /// [`Output::ReleaseLock`].
     ReleaseLock,
+    /// [`Output::Coordinator`].
+    Coordinator(Action),
     /// [`Output::Exit`], with its reason.
     Exit(String),
 }
@@ -168,6 +171,7 @@ impl Talk {
             }
             Output::TakeLock => return Rest::TakeLock,
             Output::ReleaseLock => return Rest::ReleaseLock,
+            Output::Coordinator(action) => return Rest::Coordinator(action),
             Output::Exit { reason } => return Rest::Exit(reason),
         };
         heard.map_or(Rest::Done, Rest::Heard)

@@ -42,6 +42,7 @@ impl fmt::Display for In<'_> {
             } => {
                 write!(f, "reply {}: {failure:?}", token.0)
             }
+            Input::Coordinator(news) => write!(f, "coordinator: {news:?}"),
             Input::Lock(event) => write!(f, "cluster lock: {event:?}"),
             Input::Timer => f.write_str("timer"),
         }

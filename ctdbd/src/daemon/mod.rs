@@ -27,9 +27,11 @@ mod local_controls;
 mod parts;
 mod router;
 mod statistics;
+mod strangers;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use cluster::fence;
 use cluster::membership::{self, Membership};
 use database::store::Store;
 use database::{DatabaseState, Engine};
@@ -189,6 +191,9 @@ impl Daemon {
     /// Takes one input; what is to be done about it, in order, is appended to `out`.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
         self.now = now;
+        if self.membership.is_fence_due(now) {
+            self.tell_membership(membership::Input::Timer, out);
+        }
         match input {
             Input::ClientConnected { client, pid } => self.clients.add(client, pid),
             Input::ClientPacket { client, packet } => self.client_packet(client, packet, out),
@@ -344,6 +349,10 @@ impl Daemon {
             }
             Body::ReqMessage(message) => {
                 self.statistics.client_req_message += 1;
+                if message.srvid == fence::STANDING && to == self.me {
+                    let standing = membership::Input::Standing(message.data.to_vec());
+                    return self.tell_membership(standing, out);
+                }
                 self.send_message(to, message.srvid, message.data, out);
             }
             Body::ReqControl(control) => {
@@ -383,6 +392,9 @@ impl Daemon {
         }
         self.count_node_packet(&packet.body);
         let reqid = packet.header.reqid;
+        if self.is_about_fence(from, reqid, &packet.body, out) {
+            return;
+        }
         match packet.body {
             Body::ReqMessage(message) => self.deliver(from, message.srvid, message.data, out),
             Body::ReqControl(control) => self.node_control(from, &packet.header, &control, out),

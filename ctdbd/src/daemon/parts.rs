@@ -200,6 +200,15 @@ impl Daemon {
                     super::controls::Question::of_our_own(self.me, wire::control::Request::Freeze);
                 self.local.push_back(Local::Control(freeze));
             }
+            Notification::FencedOff => {
+                self.tell_failover(failover::Input::BecameInactive, out);
+                // one by one: FREEZE would mark the records as invalid
+                for db in self.engine.database_ids() {
+                    let freeze = wire::control::Request::DbFreeze(db);
+                    let freeze = super::controls::Question::of_our_own(self.me, freeze);
+                    self.local.push_back(Local::Control(freeze));
+                }
+            }
             Notification::RecoveryStarted => {}
             Notification::RecoveryEnded => {
                 self.tell_engine(engine::Input::RecoveryEnded, out);

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use cluster::membership::{LockOutcome, NodeEntry, OwnToken};
 use config::conf::Cluster;
-use config::{ClusterLock, LogLevel, NodesSource, Paths};
+use config::{ClusterLock, Etcd, LogLevel, NodesSource, Paths};
 use database::io::{Job as EngineJob, WorkEvent, WorkId};
 use nix::sys::stat::SFlag;
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,6 +78,8 @@ pub struct Parts {
     pub cluster: Cluster,
     /// `failover: disabled` of ctdb.conf.
     pub failover_disabled: bool,
+    /// The options of `manager = etcd`, and which life of the daemon it is: random.
+    pub etcd: Option<(Etcd, u64)>,
     /// Folders and helper programs.
     pub paths: Paths,
     /// The port of the nodes.
@@ -160,6 +162,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
         leader_timeout: parts.cluster.leader_timeout,
         leader_capability: parts.cluster.leader_capability,
         failover_disabled: parts.failover_disabled,
+        etcd: parts.etcd,
     };
     let test_mode = parts.paths.test_mode();
     let handle = Rc::new_cyclic(|this| {

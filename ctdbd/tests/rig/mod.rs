@@ -486,6 +486,7 @@ fn settings(me: Pnn, nodes: Vec<NodeEntry>, addresses: &[IpAddr]) -> Settings {
             me,
             nodes,
             cluster_lock: Some("/lock".into()),
+            fence: None,
             leader_capability: true,
             lmaster_capability: true,
             version: 0x0004_0011,

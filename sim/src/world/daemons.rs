@@ -76,6 +76,7 @@ impl World {
                 me: Pnn(n as u32),
                 nodes: (0..self.script.nodes).map(entry).collect(),
                 cluster_lock: self.script.lock.then(|| "/lock".into()),
+                fence: None,
                 leader_capability: true,
                 lmaster_capability: true,
                 version: 0x0004_0011,

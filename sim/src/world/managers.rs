@@ -183,6 +183,7 @@ impl World {
                 Rest::Heard(heard) => self.manager_heard(n, Some(heard)),
                 Rest::TakeLock => self.take_lock(n),
                 Rest::ReleaseLock => self.release_lock(n),
+                Rest::Coordinator(_) => {}
                 Rest::Exit(reason) => {
                     say!(self, "the manager of node {n} gives up: {reason}");
                     self.kill_manager(n);

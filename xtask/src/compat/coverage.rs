@@ -265,6 +265,13 @@ pub(super) const OPTIONS: &[Line] = &[
     ("cluster: nodes list", Tested("config, ctdbd")),
     ("cluster: leader timeout", Tested("config, ctdbd, accept")),
     ("cluster: leader capability", Tested("cluster, ctdbd")),
+    ("cluster: manager", Tested("config, cluster")),
+    ("cluster: etcd endpoints", Tested("config")),
+    ("cluster: etcd prefix", Tested("config")),
+    ("cluster: etcd lease", Tested("config")),
+    ("cluster: etcd ca file", Tested("config")),
+    ("cluster: etcd certificate file", Tested("config")),
+    ("cluster: etcd key file", Tested("config")),
     (
         "database: volatile database directory",
         Tested("config, ctdbd"),

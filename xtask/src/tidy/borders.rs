@@ -32,7 +32,7 @@ const CORE_DEPENDENCIES: [&str; 15] = [
     "pin-project-lite",
 ];
 /// Where the programs are that are installed.
-const PROGRAM_FOLDERS: [&str; 2] = ["ctdbd/src/bin", "cli/src/bin"];
+const PROGRAM_FOLDERS: [&str; 3] = ["ctdbd/src/bin", "etcd/src/bin", "cli/src/bin"];
 /// Crates that have `unsafe` blocks.
 const UNSAFE: [&str; 4] = ["sys", "tdb-sys", "tdb", "libctdb-ffi"];
 

@@ -156,7 +156,7 @@ fn a_recording_replays() {
         sim.run(Duration::from_millis(rng.next_u64() % 5000));
     }
     heal(&mut sim);
-    let (mut manager, _) = Sim::start(Pnn(0), true, sim.started, sim.nodes[0].life);
+    let (mut manager, _) = Sim::start(Pnn(0), true, None, sim.started, sim.nodes[0].life);
     assert!(sim.recording.len() > 500);
     for (time, input, expected) in sim.recording {
         let mut out = Outputs::new();

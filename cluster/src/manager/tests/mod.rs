@@ -2,11 +2,13 @@
 
 mod addresses;
 mod chaos;
+mod coordinated;
 mod daemon;
 mod elections;
 mod messages;
 mod recoveries;
 mod sim;
+mod store;
 mod tables;
 mod takeovers;
 mod tunables;

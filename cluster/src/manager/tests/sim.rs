@@ -10,13 +10,19 @@ use wire::types::{NodeFlags, RecoveryMode};
 use wire::{Pnn, Srvid};
 
 use super::daemon::Daemon;
+use super::store::Store;
 use crate::Time;
+use crate::coordinator::{self, Notification};
+use crate::fence;
 use crate::manager::{
-    ControlAnswer, ControlFailure, Input, LockEvent, Manager, Output, Outputs, Settings, Token,
+    ControlAnswer, ControlFailure, CoordinatorSettings, Input, LockEvent, Manager, Output, Outputs,
+    Settings, Token,
 };
 
 /// How long anything takes from one node to another.
 const DELAY: Duration = Duration::from_millis(1);
+/// How long a coordinator's lease lives.
+const LEASE: Duration = Duration::from_secs(10);
 /// How long the lock helper takes.
 const LOCK_DELAY: Duration = Duration::from_millis(20);
 
@@ -45,6 +51,13 @@ enum Event {
         node: usize,
         attempt: u32,
     },
+    Ask {
+        node: usize,
+        life: u32,
+        action: coordinator::Action,
+    },
+    /// A lease may have ended.
+    Expiry,
 }
 
 /// One node. Each start of its manager is another life, to which nothing of the last belongs.
@@ -58,6 +71,10 @@ pub(super) struct Node {
     pub(super) mute: bool,
     manager: Manager,
     pub(super) life: u32,
+    /// How often the daemon was started.
+    boots: u64,
+    /// What the manager last said of the membership.
+    pub(super) standing: fence::Standing,
     srvids: BTreeSet<Srvid>,
     lock_attempt: u32,
     /// Whom its last LEADER broadcast named, and when.
@@ -84,6 +101,8 @@ pub(super) struct Sim {
     events: BTreeMap<(Time, u64), Event>,
     sequence: u64,
     with_lock: bool,
+    /// The coordinator, if there is one.
+    pub(super) store: Option<Store>,
     pub(super) lock_holder: Option<usize>,
     /// The helper hangs.
     pub(super) lock_is_deaf: bool,
@@ -102,9 +121,18 @@ pub(super) struct Sim {
 
 impl Sim {
     pub(super) fn new(count: usize, with_lock: bool) -> Self {
+        Self::with_store(count, with_lock, None)
+    }
+
+    /// A coordinator says who leads.
+    pub(super) fn coordinated(count: usize) -> Self {
+        Self::with_store(count, false, Some(Store::default()))
+    }
+
+    fn with_store(count: usize, with_lock: bool, store: Option<Store>) -> Self {
         let start = |n: usize| {
             let pnn = Pnn(n as u32);
-            let (manager, _) = Self::start(pnn, with_lock, Time::ZERO, 0);
+            let (manager, _) = Self::start(pnn, with_lock, None, Time::ZERO, 0);
             Node {
                 daemon: Daemon::new(pnn, count),
                 up: true,
@@ -112,6 +140,8 @@ impl Sim {
                 mute: false,
                 manager,
                 life: 0,
+                boots: 0,
+                standing: fence::Standing::default(),
                 srvids: BTreeSet::new(),
                 lock_attempt: 0,
                 last_claim: None,
@@ -123,6 +153,7 @@ impl Sim {
             events: BTreeMap::new(),
             sequence: 0,
             with_lock,
+            store,
             lock_holder: None,
             lock_is_deaf: false,
             trap: None,
@@ -139,9 +170,17 @@ impl Sim {
         sim
     }
 
-    pub(super) fn start(pnn: Pnn, with_lock: bool, now: Time, life: u32) -> (Manager, Outputs) {
+    pub(super) fn start(
+        pnn: Pnn,
+        with_lock: bool,
+        coordinator: Option<CoordinatorSettings>,
+        now: Time,
+        life: u32,
+    ) -> (Manager, Outputs) {
         let mut settings = Settings::new(pnn);
-        settings.cluster_lock = with_lock.then(|| "/shared/lock".to_owned());
+        settings.cluster_lock =
+            (with_lock || coordinator.is_some()).then(|| "/shared/lock".to_owned());
+        settings.coordinator = coordinator;
         settings.wall_clock = Duration::from_secs(1_700_000_000);
         let seed = u64::from(pnn.0) << 32 | u64::from(life);
         let mut out = Outputs::new();
@@ -154,13 +193,21 @@ impl Sim {
         node.life += 1;
         node.srvids.clear();
         let (pnn, life) = (node.daemon.pnn, node.life);
-        let (manager, mut out) = Self::start(pnn, self.with_lock, self.now, life);
+        let coordinator = self.store.as_ref().map(|_| CoordinatorSettings {
+            incarnation: self.nodes[n].boots,
+            lease: LEASE,
+            monotonic_clock: Duration::ZERO,
+        });
+        let (manager, mut out) = Self::start(pnn, self.with_lock, coordinator, self.now, life);
         if n == 0 {
             self.started = self.now;
             self.recording.clear();
         }
         self.nodes[n].manager = manager;
         self.carry_out(n, &mut out);
+        if self.store.is_some() {
+            self.input(n, Input::Coordinator(Notification::Started));
+        }
     }
 
     /// The node is gone, the others see it.
@@ -181,6 +228,7 @@ impl Sim {
     pub(super) fn boot(&mut self, n: usize) {
         let node = &mut self.nodes[n];
         node.up = true;
+        node.boots += 1;
         node.daemon.recmode = RecoveryMode::Active;
         node.daemon.flags[n] = NodeFlags::empty();
         for other in 0..self.nodes.len() {
@@ -299,6 +347,12 @@ impl Sim {
                 data,
             } => self.on_message(from, to, srvid, data),
             Event::TryLock { node, attempt } => self.on_try_lock(node, attempt),
+            Event::Ask { node, life, action } => self.on_ask(node, life, action),
+            Event::Expiry => {
+                let now = self.now;
+                let news = self.store.as_mut().map(|store| store.expire(now));
+                self.spread(news.unwrap_or_default());
+            }
         }
     }
 
@@ -422,6 +476,39 @@ impl Sim {
         self.input(n, Input::Lock(event));
     }
 
+    fn on_ask(&mut self, n: usize, life: u32, action: coordinator::Action) {
+        let now = self.now;
+        let Some(store) = &mut self.store else { return };
+        if store.cut_off.contains(&n) || !self.nodes[n].up || self.nodes[n].life != life {
+            return;
+        }
+        let news = store.act(n, now, action);
+        let end = store.next_end();
+        self.spread(news);
+        if let Some(end) = end {
+            self.at(end.since(now), Event::Expiry);
+        }
+    }
+
+    pub(super) fn tell(&mut self, news: Vec<(Option<usize>, Notification)>) {
+        self.spread(news);
+    }
+
+    /// Tells the nodes what the coordinator says. (Those that are cut off would hear it later, from a snapshot.)
+    fn spread(&mut self, news: Vec<(Option<usize>, Notification)>) {
+        for (to, news) in news {
+            for n in 0..self.nodes.len() {
+                let is_cut = self.store.as_ref().is_some_and(|s| s.cut_off.contains(&n));
+                if is_cut || to.is_some_and(|to| to != n) {
+                    continue;
+                }
+                let (to, life) = (n, self.nodes[n].life);
+                let input = Input::Coordinator(news.clone());
+                self.at(DELAY, Event::Input { to, life, input });
+            }
+        }
+    }
+
     fn carry_out(&mut self, n: usize, out: &mut Outputs) {
         for output in out.drain().collect::<Vec<_>>() {
             match output {
@@ -480,12 +567,22 @@ impl Sim {
                     self.nodes[n].lock_attempt += 1;
                     self.lock_holder = self.lock_holder.filter(|&holder| holder != n);
                 }
+                Output::Coordinator(action) => {
+                    let life = self.nodes[n].life;
+                    let node = n;
+                    self.at(LOCK_DELAY, Event::Ask { node, life, action });
+                }
                 Output::Exit { reason } => panic!("node {n} gave up: {reason}"),
             }
         }
     }
 
     fn send(&mut self, n: usize, destination: Pnn, srvid: Srvid, data: &[u8]) {
+        if srvid == fence::STANDING {
+            assert_eq!(destination.0 as usize, n);
+            self.nodes[n].standing = fence::Standing::from_bytes(data).unwrap();
+            return;
+        }
         if !srvid.is_recovery() {
             let message = Message::decode(srvid, data).unwrap();
             if let Message::Leader(pnn) = message {

@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use wire::Pnn;
 
 use crate::manager::recovery::{self, Phase};
-use crate::manager::{cluster_lock, election, leader, monitor, takeover};
+use crate::manager::{cluster_lock, election, leader, member, monitor, takeover};
 
 /// One line for each state and event that does something.
 fn table<S: Debug + Copy + PartialEq, E: Debug + Copy, R: Debug>(
@@ -301,5 +301,20 @@ fn takeover_run() {
     Reallocating + Begin -> Knowing
     Reallocating + Done -> Idle
     Reallocating + Failed -> Idle
+    ");
+}
+
+#[test]
+fn member() {
+    use member::{Event, State, next};
+    let states = [State::Out, State::In];
+    let events = [Event::Joined, Event::Replaced, Event::Renewed, Event::Ended];
+    insta::assert_snapshot!(table(&states, &events, next, "[]"), @"
+    Out + Joined -> In  [Admit]
+    Out + Replaced -> In  [Admit]
+    In + Joined -> In  [Prolong]
+    In + Replaced -> In  [Depose, Admit]
+    In + Renewed -> In  [Prolong]
+    In + Ended -> Out  [Depose]
     ");
 }
