@@ -22,11 +22,12 @@ pub(crate) const PROGRAMS: [(&str, &str); 6] = [
     ("ctdb_mutex_fcntl_helper", "usr/libexec/ctdb"),
 ];
 const DOCUMENTS: &str = "usr/share/doc/ctdb-remix";
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
     "README.md",
     "CHANGELOG.md",
     "COMPAT.md",
     "ARCHITECTURE.md",
+    "docs/cluster-manager.md",
     "docs/libctdb.md",
     "docs/operations.md",
     "docs/wire.md",
