@@ -146,6 +146,8 @@ impl Engine {
             }
             Message::MemDump(request) => self.on_mem_dump(io, &request),
             Message::ReloadNodes(_) => self.hurry(io),
+            // by the own daemon, as soon as a node is lost or there again
+            Message::SetNodeFlags(_) if source == self.view.pnn => self.hurry(io),
             Message::RebalanceNode(pnn) if self.leadership.is_ours() => {
                 info!("Setting up rebalance of IPs to node {pnn}");
                 if self.view.flags(pnn).is_some() {

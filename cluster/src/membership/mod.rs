@@ -36,9 +36,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use wire::message::Message;
 use wire::tunables::Tunables;
 use wire::types::{
-    BanState, Capabilities, NodeFlags, NodeMap, ReclockStatistics, RunState, VnnMap,
+    BanState, Capabilities, NodeFlagChange, NodeFlags, NodeMap, ReclockStatistics, RunState, VnnMap,
 };
 use wire::{Generation, Pnn, Srvid};
 
@@ -397,9 +398,32 @@ impl Membership {
                 node.flags.bits(),
                 flags.bits()
             );
-            node.flags = flags;
+            let old_flags = core::mem::replace(&mut node.flags, flags);
             out.notify(Notification::NodeFlags(vec![(pnn, flags)]));
+            if (old_flags ^ flags).contains(NodeFlags::DISCONNECTED) {
+                self.tell_manager(pnn, old_flags, flags, out);
+            }
         }
+    }
+
+    /// Has the node's manager look at once, instead of at its next round. 4.17 has the address, and no use for it.
+    fn tell_manager(
+        &self,
+        pnn: Pnn,
+        old_flags: NodeFlags,
+        new_flags: NodeFlags,
+        out: &mut Outputs,
+    ) {
+        let change = Message::SetNodeFlags(NodeFlagChange {
+            pnn,
+            new_flags,
+            old_flags,
+        });
+        out.push(Output::Message {
+            destination: self.me,
+            srvid: change.srvid(),
+            data: change.to_bytes(),
+        });
     }
 
     fn own_token(&mut self) -> OwnToken {

@@ -17,8 +17,12 @@ fn healthy() -> Sim {
 
 /// What node 0's manager does about a message at once.
 fn answer(sim: &mut Sim, message: &Message) -> Vec<Output> {
+    answer_to(sim, Pnn(0), message)
+}
+
+fn answer_to(sim: &mut Sim, source: Pnn, message: &Message) -> Vec<Output> {
     let input = Input::Message {
-        source: Pnn(0),
+        source,
         srvid: message.srvid(),
         data: message.to_bytes(),
     };
@@ -61,9 +65,15 @@ fn flags_of_a_node_that_is_none_go_nowhere() {
 }
 
 #[test]
-fn obsolete_flags_change_nothing() {
+fn only_the_own_daemons_news_of_flags_is_heeded() {
     let mut sim = healthy();
-    assert_eq!(answer(&mut sim, &Message::SetNodeFlags(change(1))), []);
+    let news = Message::SetNodeFlags(change(1));
+    assert_eq!(answer_to(&mut sim, Pnn(1), &news), []);
+    let asks = |outputs: Vec<Output>| {
+        let is_question = |output: &Output| matches!(output, Output::Control { .. });
+        outputs.iter().any(is_question)
+    };
+    assert!(asks(answer(&mut sim, &news)), "a round begins at once");
 }
 
 #[test]

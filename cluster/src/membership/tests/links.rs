@@ -1,5 +1,6 @@
 //! Connections, keepalives, dead nodes, the nodes file.
 
+use wire::message::Message;
 use wire::types::NodeFlagChange;
 
 use super::*;
@@ -49,7 +50,18 @@ fn a_lost_connection_makes_unhealthy_and_a_new_one_does_not_heal() {
     bench.input(Input::Disconnected(OTHER));
     let lost = NodeFlags::DISCONNECTED | NodeFlags::UNHEALTHY;
     let notice = Notification::NodeFlags(vec![(OTHER, lost)]);
-    assert_eq!(bench.take(), [Output::Notify(notice), Output::Dead(OTHER)]);
+    let news = Message::SetNodeFlags(NodeFlagChange {
+        pnn: OTHER,
+        new_flags: lost,
+        old_flags: NodeFlags::UNHEALTHY,
+    });
+    let news = Output::Message {
+        destination: ME,
+        srvid: news.srvid(),
+        data: news.to_bytes(),
+    };
+    let told = [Output::Notify(notice), news, Output::Dead(OTHER)];
+    assert_eq!(bench.take(), told, "the manager hears of it at once");
     bench.input(Input::Disconnected(OTHER));
     assert_eq!(bench.take(), []);
     bench.input(Input::Connected(OTHER));
