@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
+use database::store::{Lock, Opened, Store, StoreError, Stored};
 use tdb::{Flags, OpenOptions, StoreMode, Tdb};
 use tracing::{error, info};
 use wire::coding::Encode;
@@ -46,8 +46,6 @@ const BETWEEN_TRIES: Duration = Duration::from_micros(500);
 struct Attached {
     name: String,
     tdb: Tdb,
-    /// A worker holds all of it for us.
-    marked: bool,
 }
 
 /// The attached databases.
@@ -122,24 +120,6 @@ impl TdbStore {
         Err(StoreError::Failed(text))
     }
 
-    /// Does something to a frozen database, whose locks a worker holds for us. libtdb refuses transactions under a mark,
-    /// so that is lifted meanwhile.
-    fn without_locks(
-        &self,
-        db: DbId,
-        work: impl FnOnce(&Tdb) -> tdb::Result<()>,
-    ) -> Result<(), StoreError> {
-        let Attached { tdb, marked, .. } = self.attached(db)?;
-        if *marked {
-            tdb.unmark_all().map_err(failed)?;
-        }
-        let done = tdb.without_locks(work).and_then(|done| done);
-        if *marked {
-            tdb.mark_all().map_err(failed)?;
-        }
-        done.map_err(failed)
-    }
-
     /// Does what can only fail by a mistake in this program.
     fn report(&self, db: DbId, work: impl FnOnce(&Tdb) -> tdb::Result<()>) {
         if let Ok(tdb) = self.tdb(db)
@@ -168,8 +148,7 @@ impl Store for TdbStore {
             hash_size: tdb.hash_size(),
         };
         let name = name.to_owned();
-        let marked = false;
-        self.databases.insert(db, Attached { name, tdb, marked });
+        self.databases.insert(db, Attached { name, tdb });
         Ok(opened)
     }
 
@@ -230,40 +209,11 @@ impl Store for TdbStore {
     }
 
     fn mark_all(&mut self, db: DbId) -> Result<(), StoreError> {
-        let attached = self.databases.get_mut(&db);
-        let attached = attached.ok_or(StoreError::Unknown(db))?;
-        attached.tdb.mark_all().map_err(failed)?;
-        attached.marked = true;
-        Ok(())
+        self.tdb(db)?.mark_all().map_err(failed)
     }
 
     fn unmark_all(&mut self, db: DbId) {
         self.report(db, Tdb::unmark_all);
-        if let Some(attached) = self.databases.get_mut(&db) {
-            attached.marked = false;
-        }
-    }
-
-    fn begin(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.without_locks(db, Tdb::begin)
-    }
-
-    fn commit(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.without_locks(db, |tdb| {
-            tdb.commit().inspect_err(|_| say_if_full(tdb.path()))
-        })
-    }
-
-    fn cancel(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.without_locks(db, Tdb::cancel)
-    }
-
-    fn wipe(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.without_locks(db, Tdb::wipe_all)
-    }
-
-    fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
-        self.tdb(db)?.traverse_read(visit).map(drop).map_err(failed)
     }
 
     fn enable_seqnum(&mut self, db: DbId) {

@@ -1,6 +1,6 @@
 //! One attached database: its kind, its generation and everything that waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use wire::types::{DbFlags, DbStatistics, HOT_KEYS, HotKey};
 use wire::{DbId, Generation};
@@ -12,7 +12,7 @@ use crate::hot_keys::Migrations;
 use crate::io::WorkId;
 use crate::migration::{Fetching, LockWait, Parked};
 use crate::readonly::Delegations;
-use crate::recovery::Push;
+use crate::recovery::{Ordered, Push};
 use crate::residence::Residents;
 use crate::seqnum::Seqnum;
 use crate::sticky::Sticky;
@@ -62,6 +62,8 @@ pub(crate) struct Database {
     /// UPDATE_RECORDs that a worker applies to the local copy, in order.
     pub(crate) applying: BTreeMap<WorkId, Applying>,
     pub(crate) push: Option<Push>,
+    /// What the worker that holds the frozen database has still to do, in order.
+    pub(crate) orders: VecDeque<Ordered>,
     pub(crate) seqnum: Option<Seqnum>,
     pub(crate) vacuum: Vacuum,
     pub(crate) statistics: DbStatistics,
@@ -95,6 +97,7 @@ impl Database {
             commit: None,
             applying: BTreeMap::new(),
             push: None,
+            orders: VecDeque::new(),
             seqnum: None,
             vacuum: Vacuum::default(),
             statistics: DbStatistics::default(),

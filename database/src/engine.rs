@@ -231,6 +231,7 @@ impl Engine {
             Deadline::Traverse(id) => self.traverse_timed_out(ctx, id),
             Deadline::Seqnum(db) => self.spread_seqnum(ctx, db),
             Deadline::Vacuum(db) => self.vacuum_due(ctx, db),
+            Deadline::TryDelete(db) => self.try_delete_some(ctx, db),
             Deadline::VacuumGoesOn(db) => self.vacuum_goes_on(ctx, db),
             Deadline::VacuumTooLong(db) => self.vacuum_took_too_long(ctx, db),
             Deadline::Delayed(db) => self.delay_is_over(ctx, db),

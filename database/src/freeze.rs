@@ -133,6 +133,13 @@ impl Engine {
         let Some(db) = self.databases.get_mut(&id) else {
             return;
         };
+        if matches!(db.freeze, Freeze::Frozen(holder, _) if holder == work) {
+            match event {
+                WorkEvent::Pulled(records) => return self.pulled(ctx, id, records),
+                WorkEvent::Ordered(done) => return self.ordered(ctx, id, done),
+                _ => {}
+            }
+        }
         match (core::mem::take(&mut db.freeze), event) {
             (Freeze::Locking(locking, since, waiters), WorkEvent::Locked) if locking == work => {
                 db.freeze = Freeze::Frozen(work, None);
@@ -213,14 +220,8 @@ impl Engine {
             Freeze::Thawed => return,
             Freeze::Draining(waiters) => (None, waiters),
             Freeze::Locking(work, _, waiters) => (Some(work), waiters),
-            Freeze::Frozen(work, transaction) => {
-                if transaction.is_some()
-                    && let Err(why) = ctx.store.cancel(id)
-                {
-                    error!(db = %db.name, %why, "a recovery's transaction could not be cancelled");
-                }
-                (Some(work), Vec::new())
-            }
+            // the worker gives up a transaction that is open
+            Freeze::Frozen(work, _) => (Some(work), Vec::new()),
         };
         info!(db = %db.name, generation = %db.generation, "Thaw db");
         self.ready.extend(db.frozen_queue.drain(..));
@@ -231,5 +232,6 @@ impl Engine {
             ctx.emit(Output::Release(work));
         }
         self.tell_waiters(ctx, &waiters, false);
+        self.refuse_orders(ctx, id);
     }
 }

@@ -9,6 +9,7 @@ use wire::tunables::Tunables;
 use wire::{ClientId, DbId, Pnn, Srvid};
 
 use crate::ClusterView;
+use crate::frozen::Order;
 use crate::store::Opened;
 
 /// Names a control that is to be answered; opaque to the engine.
@@ -106,11 +107,15 @@ pub enum WorkEvent {
     Records(Vec<(Vec<u8>, Vec<u8>)>),
     /// The traverse ended after this many records.
     Traversed(u64),
-    /// The file was looked at, and written anew if it was ragged.
+    /// A marshall buffer of a [`Pull`](crate::frozen::Pull).
+    Pulled(Vec<u8>),
+    /// The oldest order was carried out, with a number, or was not, with the reason.
+    Ordered(Result<u32, String>),
+    /// The file was looked at, and repacked if it was ragged.
     Repacked {
         /// How many free pieces it had.
         free: u64,
-        /// Whether it was written anew.
+        /// Whether records were moved for that.
         repacked: bool,
     },
 }
@@ -136,7 +141,7 @@ pub enum Job {
         /// Also those without a value.
         with_empty: bool,
     },
-    /// Write the file anew if it has become ragged.
+    /// Gather the free space of the file if it has become ragged.
     Repack {
         /// From so many free pieces on.
         limit: u32,
@@ -191,6 +196,13 @@ pub enum Output {
         db: DbId,
         /// What to do.
         job: Job,
+    },
+    /// Have the worker that holds the whole database do something with it.
+    Order {
+        /// The job that locked it.
+        work: WorkId,
+        /// What to do.
+        order: Order,
     },
     /// Let go of a lock, or give a job up.
     Release(WorkId),

@@ -29,6 +29,7 @@ mod controls;
 mod database;
 mod engine;
 mod freeze;
+pub mod frozen;
 mod hot_keys;
 pub mod io;
 mod migration;

@@ -89,8 +89,24 @@ pub(crate) fn write(
     header: &mut RecordHeader,
     data: &[u8],
 ) -> Result<(), StoreError> {
+    let id = db.id;
+    if !settle(ctx, db, key, header, data) {
+        return ctx.store.delete(id, key);
+    }
+    ctx.store.store(id, key, header, data)
+}
+
+/// Makes of a header what is to be stored by the rules of its kind of database, and notes whether the record is to be
+/// vacuumed. False: the record is to be removed.
+pub(crate) fn settle(
+    ctx: &Ctx<'_>,
+    db: &mut Database,
+    key: &[u8],
+    header: &mut RecordHeader,
+    data: &[u8],
+) -> bool {
     if !db.is_volatile() {
-        return ctx.store.store(db.id, key, header, data);
+        return true;
     }
     let lmaster = ctx.view.lmaster(ctx.me, key);
     let disposition = disposition(ctx.me, lmaster, header, data.is_empty());
@@ -98,19 +114,16 @@ pub(crate) fn write(
     header
         .flags
         .remove(RecordFlags::VACUUM_MIGRATED | RecordFlags::AUTOMATIC);
-    match disposition {
-        Disposition::Drop => ctx.store.delete(db.id, key),
-        Disposition::Keep { bump_rsn, schedule } => {
-            header.rsn = header.rsn.saturating_add(bump_rsn.into());
-            ctx.store.store(db.id, key, header, data)?;
-            if schedule {
-                db.vacuum.schedule(key);
-            } else {
-                db.vacuum.forget(key);
-            }
-            Ok(())
-        }
+    let Disposition::Keep { bump_rsn, schedule } = disposition else {
+        return false;
+    };
+    header.rsn = header.rsn.saturating_add(bump_rsn.into());
+    if schedule {
+        db.vacuum.schedule(key);
+    } else {
+        db.vacuum.forget(key);
     }
+    true
 }
 
 #[cfg(test)]

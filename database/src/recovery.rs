@@ -9,21 +9,22 @@
 //!     │ DB_TRANSACTION_COMMIT                         commit; the database has the new generation
 //! ```
 //!
+//! The worker that holds the frozen database does all that with it ([`crate::frozen`]); here is who may command what,
+//! and who is answered.
+//!
 //! A node that leaves the cluster freezes everything by itself (FREEZE) and marks its volatile records as invalid, so
 //! that nobody pulls what it changed while it was alone.
 
-use std::ops::ControlFlow;
-
 use tracing::{error, info, warn};
 use wire::coding::Encode;
-use wire::tunables::Tunables;
 use wire::types::{PullDbExt, RecBuffer, RecBufferRef, RecordFlags, TransDb};
 use wire::{DbId, Generation, Pnn, ReqId, Srvid};
 
 use crate::database::Database;
 use crate::engine::{Ctx, Engine};
 use crate::freeze::{Freeze, Transaction, Waiter};
-use crate::io::{Output, Token};
+use crate::frozen::{Order, Pull};
+use crate::io::{Output, Token, WorkId};
 use crate::record;
 
 /// Records of a leader that are coming in.
@@ -31,7 +32,37 @@ use crate::record;
 pub(crate) struct Push {
     srvid: Srvid,
     records: u32,
-    failed: bool,
+    /// Why some could not be taken.
+    failed: Option<String>,
+}
+
+/// An order that the worker has not carried out yet, and who waits for its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ordered {
+    Begin(Token, Generation),
+    Cancel(Token),
+    Pull {
+        token: Token,
+        to: Pnn,
+        srvid: Srvid,
+    },
+    Wipe(Token),
+    /// So many records were pushed.
+    Confirm(Token, u32),
+    Commit(Token, Generation),
+}
+
+impl Ordered {
+    const fn token(self) -> Token {
+        match self {
+            Self::Begin(token, _)
+            | Self::Cancel(token)
+            | Self::Pull { token, .. }
+            | Self::Wipe(token)
+            | Self::Confirm(token, _)
+            | Self::Commit(token, _) => token,
+        }
+    }
 }
 
 /// A FREEZE of all databases that is not complete yet.
@@ -46,173 +77,217 @@ pub(crate) struct FreezeAll {
 type Refusal = String;
 
 impl Engine {
-    /// Runs one command on a frozen database and answers with what it gives.
-    pub(crate) fn on_frozen(
+    /// Has the worker that holds a frozen database do something, or answers why not.
+    fn order(
         &mut self,
         ctx: &mut Ctx<'_>,
         token: Token,
         id: DbId,
-        command: impl FnOnce(&mut Ctx<'_>, &mut Database) -> Result<Vec<u8>, Refusal>,
+        prepare: impl FnOnce(&mut Ctx<'_>, &mut Database) -> Result<(Order, Ordered), Refusal>,
     ) {
         let result = match self.databases.get_mut(&id) {
             None => Err("unknown database".to_owned()),
-            Some(db) if !db.freeze.is_frozen() => Err(format!("{} is not frozen", db.name)),
-            Some(db) => command(ctx, db).map_err(|why| format!("{}: {why}", db.name)),
-        };
-        match result {
-            Ok(data) => ctx.reply(token, 0, data),
-            Err(why) => {
-                error!(why, "a recovery's command was refused");
-                ctx.refuse(token, -1, &why);
+            Some(db) => match db.freeze {
+                Freeze::Frozen(work, _) => {
+                    prepare(ctx, db).map(|ordered| send_order(ctx, db, work, ordered))
+                }
+                _ => Err("not frozen".to_owned()),
             }
+            .map_err(|why| format!("{}: {why}", db.name)),
+        };
+        if let Err(why) = result {
+            refuse(ctx, token, &why);
         }
     }
 
     /// DB_TRANSACTION_START.
     pub(crate) fn transaction_start(&mut self, ctx: &mut Ctx<'_>, token: Token, trans: &TransDb) {
-        let tid = trans.transaction;
         // of a recovery that failed, or whose leader died
         self.end_push(ctx, trans.db);
-        self.on_frozen(ctx, token, trans.db, |ctx, db| {
-            let Freeze::Frozen(work, transaction) = db.freeze else {
-                return Err("not frozen".into());
-            };
-            if transaction.is_some() {
-                ctx.store.cancel(db.id).map_err(|why| why.to_string())?;
-            }
-            ctx.store.begin(db.id).map_err(|why| why.to_string())?;
-            db.freeze = Freeze::Frozen(work, Some(Transaction(tid)));
-            Ok(Vec::new())
+        self.order(ctx, token, trans.db, |_, _| {
+            Ok((Order::Begin, Ordered::Begin(token, trans.transaction)))
         });
     }
 
     /// DB_TRANSACTION_CANCEL.
     pub(crate) fn transaction_cancel(&mut self, ctx: &mut Ctx<'_>, token: Token, id: DbId) {
         self.end_push(ctx, id);
-        self.on_frozen(ctx, token, id, |ctx, db| {
-            if let Freeze::Frozen(work, Some(_)) = db.freeze {
-                db.freeze = Freeze::Frozen(work, None);
-                ctx.store.cancel(db.id).map_err(|why| why.to_string())?;
-            }
-            Ok(Vec::new())
+        self.order(ctx, token, id, |_, _| {
+            Ok((Order::Cancel, Ordered::Cancel(token)))
         });
     }
 
     /// DB_TRANSACTION_COMMIT: the database has the recovery's content and generation.
     pub(crate) fn transaction_commit(&mut self, ctx: &mut Ctx<'_>, token: Token, trans: &TransDb) {
         let tid = trans.transaction;
-        self.on_frozen(ctx, token, trans.db, |ctx, db| {
-            if !ctx.view.is_active(ctx.me) {
-                return Err("the node is inactive".into());
-            }
-            let generation = ctx.view.vnn_map.generation;
-            if tid != generation {
-                // another leader has begun a recovery since
-                return Err(format!(
-                    "the recovery of {generation} is running, not {tid}"
-                ));
-            }
-            let work = running(db, tid)?;
-            // a commit that fails ends the transaction too
-            db.freeze = Freeze::Frozen(work, None);
-            ctx.store.commit(db.id).map_err(|why| why.to_string())?;
-            db.generation = tid;
-            db.invalid_records = false;
-            if db.is_persistent() && ctx.store.unhealthy_reason(db.id).is_some() {
-                ctx.store
-                    .set_unhealthy(db.id, None)
-                    .map_err(|why| why.to_string())?;
-            }
-            Ok(Vec::new())
+        self.order(ctx, token, trans.db, |ctx, db| {
+            may_commit(ctx, tid)?;
+            running(db, tid)?;
+            Ok((Order::Commit, Ordered::Commit(token, tid)))
         });
     }
 
     /// WIPE_DATABASE.
     pub(crate) fn wipe(&mut self, ctx: &mut Ctx<'_>, token: Token, trans: &TransDb) {
-        let tid = trans.transaction;
-        self.on_frozen(ctx, token, trans.db, |ctx, db| {
-            running(db, tid)?;
-            ctx.store.wipe(db.id).map_err(|why| why.to_string())?;
-            db.vacuum.clear();
-            Ok(Vec::new())
+        self.order(ctx, token, trans.db, |_, db| {
+            running(db, trans.transaction)?;
+            Ok((Order::Wipe, Ordered::Wipe(token)))
         });
     }
 
     /// DB_PULL: every record goes to the caller, in messages of limited size, and then their count.
     pub(crate) fn pull(&mut self, ctx: &mut Ctx<'_>, token: Token, source: Pnn, pull: &PullDbExt) {
-        let srvid = pull.srvid;
-        self.on_frozen(ctx, token, pull.db, |ctx, db| {
+        let (id, srvid) = (pull.db, pull.srvid);
+        let db = self.databases.get(&id);
+        if db.is_some_and(|db| db.invalid_records && db.freeze.is_frozen() && db.push.is_none()) {
+            return ctx.reply(token, 0, 0u32.to_bytes());
+        }
+        self.order(ctx, token, id, |ctx, db| {
             if db.push.is_some() {
                 return Err("a push is under way".into());
             }
-            if db.invalid_records {
-                return Ok(0u32.to_bytes());
-            }
-            ctx.store.mark_all(db.id).map_err(|why| why.to_string())?;
-            let sent = send_all(ctx, db, source, srvid);
-            ctx.store.unmark_all(db.id);
-            sent.map(|count| count.to_bytes())
+            let pull = Pull {
+                db: id,
+                name: db.name.clone(),
+                buffer_limit: ctx.tunables.rec_buffer_size_limit,
+                count_warn: ctx.tunables.db_record_count_warn,
+                record_size_warn: ctx.tunables.db_record_size_warn,
+                size_warn: ctx.tunables.db_size_warn,
+            };
+            let ordered = Ordered::Pull {
+                token,
+                to: source,
+                srvid,
+            };
+            Ok((Order::Pull(pull), ordered))
         });
     }
 
     /// DB_PUSH_START: records come as messages from now on.
     pub(crate) fn push_start(&mut self, ctx: &mut Ctx<'_>, token: Token, pull: &PullDbExt) {
         self.end_push(ctx, pull.db);
-        let srvid = pull.srvid;
-        self.on_frozen(ctx, token, pull.db, |ctx, db| {
-            ctx.store.mark_all(db.id).map_err(|why| why.to_string())?;
-            db.push = Some(Push {
-                srvid,
-                records: 0,
-                failed: false,
-            });
-            ctx.emit(Output::Listen(srvid));
-            Ok(Vec::new())
-        });
+        match self.databases.get_mut(&pull.db) {
+            Some(db) if db.freeze.is_frozen() => {
+                db.push = Some(Push {
+                    srvid: pull.srvid,
+                    records: 0,
+                    failed: None,
+                });
+                ctx.emit(Output::Listen(pull.srvid));
+                ctx.reply(token, 0, Vec::new());
+            }
+            Some(db) => refuse(ctx, token, &format!("{}: not frozen", db.name)),
+            None => refuse(ctx, token, "unknown database"),
+        }
     }
 
-    /// A message with records.
+    /// A message with records: they go on to the worker.
     pub(crate) fn push_records(&mut self, ctx: &mut Ctx<'_>, srvid: Srvid, data: &[u8]) {
         let db = self
             .databases
             .values_mut()
             .find(|db| db.push.as_ref().is_some_and(|push| push.srvid == srvid));
         let Some(db) = db else { return };
-        let stored = RecBufferRef::from_bytes(data)
+        let Freeze::Frozen(work, _) = db.freeze else {
+            return;
+        };
+        let records = RecBufferRef::from_bytes(data)
             .map_err(|why| why.to_string())
-            .and_then(|buffer| store_pushed(ctx, db, &buffer));
-        let name = &db.name;
+            .and_then(|buffer| to_be_stored(ctx, db, &buffer));
         let Some(push) = &mut db.push else { return };
-        match stored {
-            Ok(count) => push.records = push.records.saturating_add(count),
-            Err(why) => {
-                error!(db = %name, why, "a pushed record could not be stored");
-                push.failed = true;
+        match records {
+            Ok(records) => {
+                push.records = push.records.saturating_add(records.count);
+                let order = Order::Push(records.to_bytes());
+                ctx.emit(Output::Order { work, order });
             }
+            Err(why) => push.failed = Some(why),
         }
     }
 
     /// DB_PUSH_CONFIRM: how many came.
     pub(crate) fn push_confirm(&mut self, ctx: &mut Ctx<'_>, token: Token, id: DbId) {
-        let mut waiting = Vec::new();
-        self.on_frozen(ctx, token, id, |ctx, db| {
+        self.order(ctx, token, id, |ctx, db| {
             let push = db.push.take().ok_or("DB push not started")?;
-            ctx.store.unmark_all(db.id);
             ctx.emit(Output::Unlisten(push.srvid));
-            if push.failed {
-                return Err("some records could not be stored".into());
+            if let Some(why) = push.failed {
+                return Err(format!("some records could not be stored: {why}"));
             }
-            waiting = db.delegations.clear();
-            Ok(push.records.to_bytes())
+            let records = push.records;
+            Ok((Order::Confirm, Ordered::Confirm(token, records)))
         });
-        self.ready.extend(waiting);
     }
 
     /// A push that was not confirmed is over.
     pub(crate) fn end_push(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
         if let Some(push) = self.databases.get_mut(&id).and_then(|db| db.push.take()) {
-            ctx.store.unmark_all(id);
             ctx.emit(Output::Unlisten(push.srvid));
+        }
+    }
+
+    /// Records that the worker was ordered to show: they go to whoever pulls.
+    pub(crate) fn pulled(&mut self, ctx: &mut Ctx<'_>, id: DbId, data: Vec<u8>) {
+        let ordered = self.databases.get(&id).and_then(|db| db.orders.front());
+        if let Some(&Ordered::Pull { to, srvid, .. }) = ordered {
+            ctx.emit(Output::Message {
+                destination: to,
+                srvid,
+                data,
+            });
+        }
+    }
+
+    /// The worker has carried out the oldest of its orders.
+    pub(crate) fn ordered(&mut self, ctx: &mut Ctx<'_>, id: DbId, done: Result<u32, String>) {
+        let Some(db) = self.databases.get_mut(&id) else {
+            return;
+        };
+        let Some(ordered) = db.orders.pop_front() else {
+            return;
+        };
+        let token = ordered.token();
+        let mut waiting = Vec::new();
+        let answer = match (ordered, done) {
+            // a commit that fails ends the transaction too
+            (Ordered::Commit(..), Err(why)) => {
+                set_transaction(db, None);
+                Err(why)
+            }
+            (_, Err(why)) => Err(why),
+            (Ordered::Begin(_, tid), Ok(_)) => {
+                set_transaction(db, Some(Transaction(tid)));
+                Ok(Vec::new())
+            }
+            (Ordered::Cancel(_), Ok(_)) => {
+                set_transaction(db, None);
+                Ok(Vec::new())
+            }
+            (Ordered::Pull { .. }, Ok(count)) => Ok(count.to_bytes()),
+            (Ordered::Wipe(_), Ok(_)) => {
+                db.vacuum.clear();
+                Ok(Vec::new())
+            }
+            (Ordered::Confirm(_, records), Ok(_)) => {
+                waiting = db.delegations.clear();
+                Ok(records.to_bytes())
+            }
+            (Ordered::Commit(_, tid), Ok(_)) => {
+                set_transaction(db, None);
+                committed(ctx, db, tid).map(|()| Vec::new())
+            }
+        };
+        match answer {
+            Ok(data) => ctx.reply(token, 0, data),
+            Err(why) => refuse(ctx, token, &format!("{}: {why}", db.name)),
+        }
+        self.ready.extend(waiting);
+    }
+
+    /// The freeze has ended before the worker has carried out its orders.
+    pub(crate) fn refuse_orders(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
+        let orders = self.databases.get_mut(&id).map(|db| db.orders.split_off(0));
+        for ordered in orders.into_iter().flatten() {
+            refuse(ctx, ordered.token(), "the freeze has ended");
         }
     }
 
@@ -303,10 +378,21 @@ impl Engine {
     }
 }
 
-/// The freeze's worker, if the transaction of this recovery is running.
-fn running(db: &Database, tid: Generation) -> Result<crate::io::WorkId, Refusal> {
+fn refuse(ctx: &mut Ctx<'_>, token: Token, why: &str) {
+    error!(why, "a recovery's command was refused");
+    ctx.refuse(token, -1, why);
+}
+
+fn send_order(ctx: &mut Ctx<'_>, db: &mut Database, work: WorkId, what: (Order, Ordered)) {
+    let (order, ordered) = what;
+    db.orders.push_back(ordered);
+    ctx.emit(Output::Order { work, order });
+}
+
+/// Whether the transaction of this recovery is running.
+fn running(db: &Database, tid: Generation) -> Result<(), Refusal> {
     match db.freeze {
-        Freeze::Frozen(work, Some(Transaction(running))) if running == tid => Ok(work),
+        Freeze::Frozen(_, Some(Transaction(running))) if running == tid => Ok(()),
         Freeze::Frozen(_, Some(Transaction(running))) => {
             Err(format!("transaction {running} is running, not {tid}"))
         }
@@ -314,86 +400,58 @@ fn running(db: &Database, tid: Generation) -> Result<crate::io::WorkId, Refusal>
     }
 }
 
-/// What a database has in it, for the warnings about large ones. C 4.17 has the tunables and ctdb-tunables(7) describes
-/// the warnings, but the code that gave them went with the serial recovery of 4.3; the words are those.
-#[derive(Debug, Default)]
-struct Sizes {
-    records: u64,
-    bytes: u64,
-}
-
-impl Sizes {
-    fn add(&mut self, ctx: (&Tunables, &str), key: &[u8], value: &[u8]) {
-        let (tunables, name) = ctx;
-        let size = (key.len() + value.len()) as u64;
-        self.records += 1;
-        self.bytes = self.bytes.saturating_add(size);
-        if exceeds(size, tunables.db_record_size_warn) {
-            warn!("Data record in {name} is big. Record size is {size} bytes");
-        }
-    }
-
-    fn warn(&self, tunables: &Tunables, name: &str) {
-        let Self { records, bytes } = self;
-        if exceeds(*records, tunables.db_record_count_warn) {
-            warn!("Database {name} is big. Contains {records} records");
-        }
-        if exceeds(*bytes, tunables.db_size_warn) {
-            warn!("Database {name} is big. Contains {bytes} bytes");
-        }
+fn set_transaction(db: &mut Database, transaction: Option<Transaction>) {
+    if let Freeze::Frozen(_, running) = &mut db.freeze {
+        *running = transaction;
     }
 }
 
-/// 0 means no limit.
-fn exceeds(value: u64, limit: u32) -> bool {
-    limit > 0 && value > u64::from(limit)
-}
-
-/// Sends every record to `srvid` of `to`; gives their number.
-fn send_all(ctx: &mut Ctx<'_>, db: &Database, to: Pnn, srvid: Srvid) -> Result<u32, Refusal> {
-    let limit = ctx.tunables.rec_buffer_size_limit as usize;
-    let mut buffer = RecBuffer::new(db.id);
-    let mut count = 0u32;
-    let mut sizes = Sizes::default();
-    let tunables = &*ctx.tunables;
-    let out = &mut *ctx.out;
-    let mut flush = |buffer: &mut RecBuffer| {
-        let full = core::mem::replace(buffer, RecBuffer::new(db.id));
-        count = count.saturating_add(full.count);
-        out.push(Output::Message {
-            destination: to,
-            srvid,
-            data: full.to_bytes(),
-        });
-    };
-    ctx.store
-        .traverse(db.id, &mut |key, value| {
-            sizes.add((tunables, &db.name), key, value);
-            buffer.push(ReqId(0), None, key, value);
-            if buffer.buf.len() >= limit {
-                flush(&mut buffer);
-            }
-            ControlFlow::Continue(())
-        })
-        .map_err(|why| why.to_string())?;
-    if buffer.count > 0 {
-        flush(&mut buffer);
+/// Whether what this recovery made may count here.
+fn may_commit(ctx: &Ctx<'_>, tid: Generation) -> Result<(), Refusal> {
+    if !ctx.view.is_active(ctx.me) {
+        return Err("the node is inactive".into());
     }
-    sizes.warn(tunables, &db.name);
-    Ok(count)
+    let generation = ctx.view.vnn_map.generation;
+    if tid != generation {
+        // another leader has begun a recovery since
+        return Err(format!(
+            "the recovery of {generation} is running, not {tid}"
+        ));
+    }
+    Ok(())
 }
 
-/// Stores the records of one message; a recovery ends every read-only delegation.
-fn store_pushed(
-    ctx: &mut Ctx<'_>,
+/// The content is in the file. It counts only if nothing has happened meanwhile that makes it worthless.
+fn committed(ctx: &mut Ctx<'_>, db: &mut Database, tid: Generation) -> Result<(), Refusal> {
+    may_commit(ctx, tid)?;
+    db.generation = tid;
+    db.invalid_records = false;
+    if db.is_persistent() && ctx.store.unhealthy_reason(db.id).is_some() {
+        ctx.store
+            .set_unhealthy(db.id, None)
+            .map_err(|why| why.to_string())?;
+    }
+    Ok(())
+}
+
+/// The records of one message as they are to be stored here; a recovery ends every read-only delegation.
+fn to_be_stored(
+    ctx: &Ctx<'_>,
     db: &mut Database,
     buffer: &RecBufferRef<'_>,
-) -> Result<u32, Refusal> {
+) -> Result<RecBuffer, Refusal> {
+    let mut records = RecBuffer::new(db.id);
     for item in buffer.records_with_header() {
         let item = item.map_err(|why| why.to_string())?;
         let mut header = item.header.ok_or("a record without a header")?;
         header.flags.remove(RecordFlags::RO_FLAGS);
-        record::write(ctx, db, item.key, &mut header, item.data).map_err(|why| why.to_string())?;
+        let kept = record::settle(ctx, db, item.key, &mut header, item.data);
+        let (header, data) = if kept {
+            (Some(header), item.data)
+        } else {
+            (None, &[][..])
+        };
+        records.push(ReqId(0), header, item.key, data);
     }
-    Ok(buffer.count)
+    Ok(records)
 }

@@ -88,21 +88,10 @@ pub trait Store {
     /// Removes the record; removing an absent one is no error.
     fn delete(&mut self, db: DbId, key: &[u8]) -> Result<(), StoreError>;
 
-    /// A worker process holds every chain of the frozen database for us.
+    /// A worker process holds every chain of the frozen database for us: its records can be read.
     fn mark_all(&mut self, db: DbId) -> Result<(), StoreError>;
     /// Ends [`Store::mark_all`].
     fn unmark_all(&mut self, db: DbId);
-    /// Starts a transaction on a frozen database; the worker's lock covers it.
-    fn begin(&mut self, db: DbId) -> Result<(), StoreError>;
-    /// Commits it: durable for a persistent database when this returns. A failure ends it too, and nothing has changed.
-    fn commit(&mut self, db: DbId) -> Result<(), StoreError>;
-    /// Gives it up.
-    fn cancel(&mut self, db: DbId) -> Result<(), StoreError>;
-    /// Empties the database, inside a transaction.
-    fn wipe(&mut self, db: DbId) -> Result<(), StoreError>;
-    /// Shows each key with its raw value (header in front). The visitor may stop early.
-    fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError>;
-
     /// Counts changes from now on (`tdb_enable_seqnum`).
     fn enable_seqnum(&mut self, db: DbId);
     /// The count of changes.

@@ -35,6 +35,8 @@ pub(crate) enum Deadline {
     Migrations(DbId),
     /// Remove records that were scheduled for deletion.
     Vacuum(DbId),
+    /// The next slice of a TRY_DELETE_RECORDS.
+    TryDelete(DbId),
     /// The next slice of a vacuuming run.
     VacuumGoesOn(DbId),
     /// A vacuuming run took too long.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use database::io::{ControlRequest, Input, Job, Output, OwnToken, Token, WorkEvent, WorkId};
-use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
+use database::store::{Lock, Opened, Store, StoreError, Stored};
 use database::{ClusterView, Engine, Settings, Time};
 use wire::control::Request;
 use wire::packet::{Body, CallFlags, ControlFlags, Header, Operation, Packet, ReqCall, function};
@@ -71,27 +71,6 @@ impl Store for MapStore {
         Ok(())
     }
     fn unmark_all(&mut self, _: DbId) {}
-    fn begin(&mut self, _: DbId) -> Result<(), StoreError> {
-        Ok(())
-    }
-    fn commit(&mut self, _: DbId) -> Result<(), StoreError> {
-        Ok(())
-    }
-    fn cancel(&mut self, _: DbId) -> Result<(), StoreError> {
-        Ok(())
-    }
-    fn wipe(&mut self, _: DbId) -> Result<(), StoreError> {
-        self.records.clear();
-        Ok(())
-    }
-    fn traverse(&mut self, _: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
-        for (key, stored) in &self.records {
-            if visit(key, &stored.data).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
     fn enable_seqnum(&mut self, _: DbId) {}
     fn seqnum(&mut self, _: DbId) -> u32 {
         0
@@ -239,6 +218,14 @@ fn status(out: &[Output]) -> Option<i32> {
 fn job(out: &[Output]) -> Option<(WorkId, &Job)> {
     out.iter().find_map(|output| match output {
         Output::Work { work, job, .. } => Some((*work, job)),
+        _ => None,
+    })
+}
+
+/// The holder of a database that was ordered to do something, if one was.
+fn ordered(out: &[Output]) -> Option<WorkId> {
+    out.iter().find_map(|output| match output {
+        Output::Order { work, .. } => Some(*work),
         _ => None,
     })
 }
@@ -465,7 +452,10 @@ fn recover(node: &mut Node, db: DbId, generation: Generation) {
         Request::DbTransactionCommit(trans),
         Request::DbThaw(db),
     ] {
-        let (_, out) = node.control(None, request.clone());
+        let (_, mut out) = node.control(None, request.clone());
+        if let Some(work) = ordered(&out) {
+            out = node.work(work, WorkEvent::Ordered(Ok(0)));
+        }
         assert_eq!(status(&out), Some(0), "{request:?}");
     }
     node.view.in_recovery = false;

@@ -10,18 +10,21 @@ mod store;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use cluster::membership::{self, LockOutcome, Membership, NodeEntry, Notification};
+use database::frozen::{Clerk, Order};
 use database::io as engine;
+use database::io::WorkId;
 use database::{ClusterView, Engine};
 use failover::{Configured, Failover, Outcome, System};
-use store::MapStore;
+use store::{Held, MapStore};
 use wire::control::Request;
 use wire::packet::{Body, ControlFlags, Packet, frame_length};
 use wire::tunables::Tunables;
 use wire::types::{BanState, RecoveryMode, RunState, SockAddr, VnnMap};
-use wire::{ClientId, Generation, Pnn, Srvid, Time};
+use wire::{ClientId, DbId, Generation, Pnn, Srvid, Time};
 
 const ME: Pnn = Pnn(0);
 const OTHER: Pnn = Pnn(1);
@@ -65,6 +68,8 @@ struct Node {
     asked: BTreeMap<u64, Asker>,
     last_token: u64,
     todo: VecDeque<engine::Input>,
+    /// Databases that workers hold.
+    frozen: BTreeMap<WorkId, (DbId, Clerk)>,
 }
 
 impl Node {
@@ -83,6 +88,7 @@ impl Node {
             asked: BTreeMap::new(),
             last_token: 0,
             todo: VecDeque::new(),
+            frozen: BTreeMap::new(),
         };
         node.follows(&mut out);
         node.tell(membership::Input::Connected(OTHER));
@@ -257,13 +263,36 @@ impl Node {
                 let asker = token.map_or(Asker::Nobody, Asker::Engine);
                 self.asks(ME, None, request, asker);
             }
-            E::Work { work, job, .. } => {
+            E::Work { work, db, job } => {
+                if job == engine::Job::LockAll {
+                    self.frozen.insert(work, (db, Clerk::default()));
+                }
                 let event = done(&job);
                 self.todo.push_back(engine::Input::Work { work, event });
+            }
+            E::Order { work, order } => self.carries_out(work, order),
+            E::Release(work) => {
+                if let Some((db, mut clerk)) = self.frozen.remove(&work) {
+                    let store = &mut self.store;
+                    let rolled_back = clerk.release(&mut Held { store, db });
+                    rolled_back.expect("a transaction that was begun");
+                }
             }
             E::RecoveryNeeded(reason) => self.tell(membership::Input::RecoveryNeeded { reason }),
             _ => {}
         }
+    }
+
+    /// The worker that holds a database does what it is ordered.
+    fn carries_out(&mut self, work: WorkId, order: Order) {
+        let Some((db, clerk)) = self.frozen.get_mut(&work) else {
+            return;
+        };
+        let (store, db, todo) = (&mut self.store, *db, &mut self.todo);
+        clerk.carry_out(&mut Held { store, db }, order, &mut |event| {
+            todo.push_back(engine::Input::Work { work, event });
+            ControlFlow::Continue(())
+        });
     }
 
     /// Something for the node's side of the cluster, and what it does about it.

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use database::frozen::Frozen;
 use database::io::WorkId;
 use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
 use wire::coding::Encode;
@@ -385,68 +386,6 @@ impl Store for SimStore {
         self.0.borrow_mut().all_marked = None;
     }
 
-    fn begin(&mut self, db: DbId) -> Result<(), StoreError> {
-        let disk = &mut *self.0.borrow_mut();
-        let file = disk.file(db)?;
-        let frozen = file.locks.all_held();
-        let before = (file.records.clone(), file.tags.clone());
-        let hints = file.hints.clone();
-        if file.saved.replace(before.clone()).is_some() {
-            return Err(StoreError::Failed("a transaction in a transaction".into()));
-        }
-        disk.before.insert(db, (before.0, before.1, hints));
-        disk.trace.push(Trace::Began(db));
-        if !frozen {
-            disk.broken("a recovery's transaction on a database in use");
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self, db: DbId) -> Result<(), StoreError> {
-        let disk = &mut *self.0.borrow_mut();
-        let file = disk.file(db)?;
-        if file.saved.take().is_none() {
-            return Err(StoreError::Failed("no transaction".into()));
-        }
-        if file.is_persistent() {
-            file.synced.clone_from(&file.records);
-        }
-        disk.trace.push(Trace::Committed(db));
-        Ok(())
-    }
-
-    fn cancel(&mut self, db: DbId) -> Result<(), StoreError> {
-        let disk = &mut *self.0.borrow_mut();
-        let file = disk.file(db)?;
-        let saved = file.saved.take();
-        (file.records, file.tags) = saved.ok_or(StoreError::Failed("no transaction".into()))?;
-        Ok(())
-    }
-
-    fn wipe(&mut self, db: DbId) -> Result<(), StoreError> {
-        let disk = &mut *self.0.borrow_mut();
-        let keep = disk.mutation == Some(Mutation::NoWipe);
-        let file = disk.file(db)?;
-        if !keep {
-            file.records.clear();
-        }
-        Ok(())
-    }
-
-    fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
-        let disk = &mut *self.0.borrow_mut();
-        if disk.file(db)?.saved.is_some() {
-            disk.trace.push(Trace::Pulled(db));
-        }
-        for (key, stored) in &disk.file(db)?.records {
-            let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
-            if visit(key, &raw).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     fn enable_seqnum(&mut self, _: DbId) {}
 
     fn seqnum(&mut self, db: DbId) -> u32 {
@@ -465,5 +404,85 @@ impl Store for SimStore {
 
     fn set_unhealthy(&mut self, _: DbId, _: Option<&str>) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+/// A frozen file, to the worker that holds it.
+pub(crate) struct Held {
+    pub(crate) disk: Rc<RefCell<Disk>>,
+    pub(crate) db: DbId,
+}
+
+impl Frozen for Held {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let disk = &mut *self.disk.borrow_mut();
+        let file = disk.file(self.db)?;
+        let frozen = file.locks.all_held();
+        let before = (file.records.clone(), file.tags.clone());
+        let hints = file.hints.clone();
+        if file.saved.replace(before.clone()).is_some() {
+            return Err(StoreError::Failed("a transaction in a transaction".into()));
+        }
+        disk.before.insert(self.db, (before.0, before.1, hints));
+        disk.trace.push(Trace::Began(self.db));
+        if !frozen {
+            disk.broken("a recovery's transaction on a database in use");
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let disk = &mut *self.disk.borrow_mut();
+        let file = disk.file(self.db)?;
+        if file.saved.take().is_none() {
+            return Err(StoreError::Failed("no transaction".into()));
+        }
+        if file.is_persistent() {
+            file.synced.clone_from(&file.records);
+        }
+        disk.trace.push(Trace::Committed(self.db));
+        Ok(())
+    }
+
+    fn cancel(&mut self) -> Result<(), StoreError> {
+        let disk = &mut *self.disk.borrow_mut();
+        let file = disk.file(self.db)?;
+        let saved = file.saved.take();
+        (file.records, file.tags) = saved.ok_or(StoreError::Failed("no transaction".into()))?;
+        Ok(())
+    }
+
+    fn wipe(&mut self) -> Result<(), StoreError> {
+        let disk = &mut *self.disk.borrow_mut();
+        let keep = disk.mutation == Some(Mutation::NoWipe);
+        let file = disk.file(self.db)?;
+        if !keep {
+            file.records.clear();
+        }
+        Ok(())
+    }
+
+    fn traverse(&mut self, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
+        let disk = &mut *self.disk.borrow_mut();
+        if disk.file(self.db)?.saved.is_some() {
+            disk.trace.push(Trace::Pulled(self.db));
+        }
+        for (key, stored) in &disk.file(self.db)?.records {
+            let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
+            if visit(key, &raw).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, key: &[u8], raw: &[u8]) -> Result<(), StoreError> {
+        let split = RecordHeader::split(raw);
+        let (header, data) = split.map_err(|why| StoreError::Failed(why.to_string()))?;
+        SimStore(self.disk.clone()).store(self.db, key, &header, data)
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        SimStore(self.disk.clone()).delete(self.db, key)
     }
 }

@@ -3,7 +3,7 @@
 //! A chain lock covers every key of the same chain. Locks count: each needs its own unlock. They
 //! are held across calls on purpose; [`Tdb::chain_guard`] is for the short ones.
 
-use std::{ffi::c_int, io};
+use std::{ffi::c_int, io, os::fd::AsRawFd};
 
 use crate::{
     db::Tdb,
@@ -229,5 +229,36 @@ impl Tdb {
     pub fn unmark_all(&self) -> Result<()> {
         let answer = self.whole("unmark_all", tdb_sys::tdb_lockall_unmark)?;
         self.released("unmark_all", answer)
+    }
+
+    /// Whether some other process is in the middle of a traverse: it has a lock on the record that it has arrived at
+    /// (`tdb_lock_record`, 1.4.8), and goes on from there. While a chain is locked here, no traverse can arrive in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Invalid`] for a database without a file.
+    pub fn is_traversed_elsewhere(&self) -> Result<bool> {
+        let operation = "is_traversed_elsewhere";
+        self.enter(operation)?;
+        let Some(fd) = self.fd() else {
+            return Err(Error::Invalid(self.context(operation).with("no file")));
+        };
+        let mut lock = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: self.first_record(),
+            l_len: 0,
+            l_pid: 0,
+        };
+        // SAFETY: the descriptor is open, and the lock lives across the call, which only asks.
+        match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETLK, &raw mut lock) } {
+            -1 => Err(self.error(operation)),
+            _ => Ok(lock.l_type != libc::F_UNLCK as libc::c_short),
+        }
+    }
+
+    /// Where records begin in the file: locks before are those of chains (`TDB_DATA_START`, 1.4.8).
+    fn first_record(&self) -> libc::off_t {
+        const HEADER: libc::off_t = 168;
+        HEADER + 4 * (libc::off_t::from(self.hash_size()) + 1)
     }
 }

@@ -5,6 +5,8 @@
 //! * DISABLE_TAKEOVER_RUNS and DISABLE_RECOVERIES are answered at once by every node, with its
 //!   pnn or a negative error; DISABLE_IP_CHECK, of older tools, is not answered.
 //! * MEM_DUMP is answered with text.
+//! * RECOVERY_WANTED, of this implementation's daemons, has a leader look at once and not at the end of its
+//!   RecoverInterval: until the recovery begins, clients of that node may wait in vain. Not answered.
 //! * BANNING, PUSH_NODE_FLAGS, REBALANCE_NODE and RELOAD_NODES are not answered.
 
 use core::time::Duration;
@@ -94,7 +96,7 @@ pub(super) fn success(pnn: Pnn) -> i32 {
 }
 
 /// All SRVIDs that a manager listens to.
-pub(super) const SRVIDS: [Srvid; 12] = [
+pub(super) const SRVIDS: [Srvid; 13] = [
     Srvid::MEM_DUMP,
     Srvid::BANNING,
     Srvid::ELECTION,
@@ -107,6 +109,7 @@ pub(super) const SRVIDS: [Srvid; 12] = [
     Srvid::DISABLE_TAKEOVER_RUNS,
     Srvid::DISABLE_RECOVERIES,
     Srvid::LEADER,
+    Srvid::RECOVERY_WANTED,
 ];
 
 impl Engine {
@@ -155,6 +158,11 @@ impl Engine {
                 }
             }
             Message::RebalanceNode(_) => {}
+            Message::Other(Srvid::RECOVERY_WANTED, _) => {
+                if self.leadership.is_ours() {
+                    self.hurry(io);
+                }
+            }
             other => warn!(srvid = %other.srvid(), "SRVID is obsolete"),
         }
     }

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::load::Clients;
+use super::load::{Clients, Done};
 use super::processes::Daemon;
 use super::statistics::smallest_share;
 use super::workloads::{Amounts, Measured};
@@ -142,6 +142,28 @@ impl<'a> Bench<'a> {
         Ok(Measured::of(Row::Traverse100k, done.seconds(), done))
     }
 
+    /// What clients of the first node have to wait for while a database with many records is vacuumed and repacked, and
+    /// while it is recovered: the longest of their waits.
+    pub(super) fn stalls(&self, put: &mut dyn FnMut(Measured)) -> Result<()> {
+        let done = self.stall("vacuum")?;
+        let same = stall_of(&done, "same")?;
+        let other = stall_of(&done, "other")?;
+        put(Measured::plain(Row::StallVacuumSame, same));
+        put(Measured::of(Row::StallVacuumOther, other, done));
+        sleep(BETWEEN_RECOVERIES);
+        let done = self.stall("recovery")?;
+        let other = stall_of(&done, "other")?;
+        put(Measured::of(Row::StallRecoveryOther, other, done));
+        Ok(())
+    }
+
+    fn stall(&self, beside: &str) -> Result<Done> {
+        let records = self.amounts.many_records;
+        self.clients.on_one(&format!(
+            "stall --database bench_stall_{beside}.tdb --records {records} --beside {beside}"
+        ))
+    }
+
     /// Milliseconds of CPU in a second, of the daemon of one node, nothing being connected.
     pub(super) fn idle(&self) -> Result<f64> {
         sleep(self.amounts.idle);
@@ -173,4 +195,11 @@ impl<'a> Bench<'a> {
         put(Measured::plain(Row::Proportional, mean(proportional)));
         Ok(())
     }
+}
+
+/// The longest wait of one of the watchers, in milliseconds.
+fn stall_of(done: &Done, watcher: &str) -> Result<f64> {
+    let line = done.raw.first().context("no client")?;
+    let longest = line["stall_ms"][watcher]["during"].as_f64();
+    longest.with_context(|| format!("{watcher}: no wait in {line}"))
 }

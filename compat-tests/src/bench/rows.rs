@@ -24,6 +24,9 @@ pub enum Row {
     Recovery10k,
     Recovery100k,
     Traverse100k,
+    StallVacuumOther,
+    StallVacuumSame,
+    StallRecoveryOther,
     Attach,
     PacketCalls,
     PacketInstructions,
@@ -65,6 +68,17 @@ impl Row {
             Self::Recovery10k => ("recovery with 10,000 records", "s", Lower),
             Self::Recovery100k => ("recovery with 100,000 records", "s", Lower),
             Self::Traverse100k => ("traverse of 100,000 records", "s", Lower),
+            Self::StallVacuumOther => (
+                "longest wait while 100,000 records are vacuumed",
+                "ms",
+                Lower,
+            ),
+            Self::StallVacuumSame => ("  of a client of the same database", "ms", Lower),
+            Self::StallRecoveryOther => (
+                "longest wait while 100,000 records are recovered",
+                "ms",
+                Lower,
+            ),
             Self::Attach => ("attach of new databases", "databases/s", Higher),
             Self::PacketCalls => ("system calls for a round trip", "calls", Lower),
             Self::PacketInstructions => ("instructions for a round trip", "instructions", Lower),
@@ -85,6 +99,7 @@ impl Row {
     pub fn full_title(self) -> String {
         let of = match self {
             Self::ContendedFetchShare => "contended fetch",
+            Self::StallVacuumSame => "longest wait while 100,000 records are vacuumed",
             Self::PersistentAll | Self::PersistentShare => "persistent transactions",
             Self::ReplicatedAll | Self::ReplicatedShare => "replicated transactions",
             _ => return self.about().title.to_owned(),

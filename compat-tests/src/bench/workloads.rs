@@ -25,6 +25,7 @@ pub enum Workload {
     Replicated,
     Recovery,
     Traverse,
+    Stalls,
     Idle,
     Memory,
     Attach,
@@ -142,6 +143,11 @@ impl Workload {
             Self::Replicated => &[Row::ReplicatedOne],
             Self::Recovery => &[Row::Recovery10k, Row::Recovery100k],
             Self::Traverse => &[Row::Traverse100k],
+            Self::Stalls => &[
+                Row::StallVacuumOther,
+                Row::StallVacuumSame,
+                Row::StallRecoveryOther,
+            ],
             Self::Idle => &[Row::IdleCpu],
             Self::Memory => &[Row::Resident, Row::Proportional],
             Self::Attach => &[Row::Attach],
@@ -204,6 +210,7 @@ impl Workload {
             }
             Self::Recovery => bench.recoveries(put)?,
             Self::Traverse => put(bench.traverse()?),
+            Self::Stalls => bench.stalls(put)?,
             Self::Idle => put(Measured::plain(Row::IdleCpu, bench.idle()?)),
             Self::Memory => bench.memory(put)?,
             Self::Attach => {

@@ -13,6 +13,7 @@ mod records;
 mod recovery;
 mod rings;
 mod run;
+mod stall;
 mod summary;
 mod transactions;
 mod traverse;
@@ -93,6 +94,8 @@ enum Workload {
     Idle,
     /// New databases attached, one after the other.
     Attach(Attach),
+    /// How long clients of this node wait while a database is vacuumed and repacked, or recovered.
+    Stall(Stall),
     /// A recovery, asked for as `ctdb recover` does, until all active nodes have it behind them.
     Recover,
     /// All records of a database, from all nodes.
@@ -133,6 +136,32 @@ struct Fill {
     /// The size of each value.
     #[arg(long, value_name = "B")]
     size: usize,
+}
+
+/// What is done to a database while others work.
+#[derive(Clone, Debug, Args)]
+struct Stall {
+    /// Its name.
+    #[arg(long, value_name = "NAME")]
+    database: String,
+    /// How many records are made in it before.
+    #[arg(long, value_name = "N")]
+    records: u64,
+    /// The size of each value.
+    #[arg(long, default_value_t = 100, value_name = "B")]
+    size: usize,
+    /// What is done then.
+    #[arg(long, value_enum)]
+    beside: Beside,
+}
+
+/// What clients may have to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Beside {
+    /// Of half the records the value is taken away before.
+    Vacuum,
+    Recovery,
+    Nothing,
 }
 
 /// Which databases are made.
@@ -196,6 +225,7 @@ impl Workload {
             Self::Packets { .. } => "packets",
             Self::Idle => "idle",
             Self::Attach(_) => "attach",
+            Self::Stall(_) => "stall",
             Self::Recover => "recover",
             Self::Traverse(_) => "traverse",
             Self::Write(_) => "write",
@@ -226,6 +256,7 @@ pub async fn run(options: &Options) -> Result<Summary> {
         Workload::Packets { count } => controls::packets(&mut run, *count).await?,
         Workload::Idle => controls::idle(&mut run).await?,
         Workload::Attach(attach) => controls::attach(&mut run, attach).await?,
+        Workload::Stall(wanted) => stall::stall(&mut run, &options.socket, wanted).await?,
         Workload::Recover => recovery::recover(&mut run).await?,
         Workload::Traverse(database) => traverse::count(&mut run, database).await?,
         Workload::Dump(database) => traverse::dump(&mut run, database).await?,

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::rings::Rounds;
 use super::run::{Run, Stop};
 use super::summary::{Measured, Meter};
-use super::{Fill, LIMIT, Model};
+use super::{Beside, Fill, LIMIT, Model, Stall};
 
 /// In the range of test programs.
 const ADDRESS: Srvid = Srvid(Srvid::TEST_RANGE.0 | 0x6665_7463);
@@ -100,6 +100,34 @@ fn key(node: u32, number: u64) -> Vec<u8> {
 }
 
 async fn fill_volatile(run: &Run, db: Database, fill: &Fill) -> Result<Measured> {
+    fill_many(run, db, fill, Emptied::None).await
+}
+
+/// Makes the records of a database that is to be vacuumed: every second one loses its value again.
+pub(super) async fn half_emptied(run: &Run, db: &Database, stall: &Stall) -> Result<Measured> {
+    let emptied = match stall.beside {
+        Beside::Vacuum => Emptied::EverySecond,
+        Beside::Recovery | Beside::Nothing => Emptied::None,
+    };
+    let fill = Fill {
+        database: super::Database {
+            name: stall.database.clone(),
+            model: Model::Volatile,
+        },
+        records: stall.records,
+        size: stall.size,
+    };
+    fill_many(run, db.clone(), &fill, emptied).await
+}
+
+/// Which records lose their value again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Emptied {
+    None,
+    EverySecond,
+}
+
+async fn fill_many(run: &Run, db: Database, fill: &Fill, emptied: Emptied) -> Result<Measured> {
     let next = Rc::new(Cell::new(0));
     let mut tasks = JoinSet::new();
     let mut meters = vec![Meter::start()];
@@ -109,6 +137,7 @@ async fn fill_volatile(run: &Run, db: Database, fill: &Fill) -> Result<Measured>
             node: run.node(),
             fill: fill.clone(),
             next: next.clone(),
+            emptied,
             stop: run.stop.clone(),
         };
         tasks.spawn_local(filling.run());
@@ -125,6 +154,7 @@ struct Filling {
     node: u32,
     fill: Fill,
     next: Rc<Cell<u64>>,
+    emptied: Emptied,
     stop: Stop,
 }
 
@@ -133,10 +163,16 @@ impl Filling {
         let value = vec![b'x'; self.fill.size];
         let mut meter = Meter::start();
         while self.next.get() < self.fill.records && !self.stop.is_wanted() {
-            let key = key(self.node, self.next.get());
-            self.next.set(self.next.get() + 1);
+            let number = self.next.get();
+            let key = key(self.node, number);
+            self.next.set(number + 1);
             let asked = Instant::now();
-            self.db.lock_record(&key, LIMIT).await?.store(&value)?;
+            let mut record = self.db.lock_record(&key, LIMIT).await?;
+            record.store(&value)?;
+            if self.emptied == Emptied::EverySecond && number.is_multiple_of(2) {
+                record.delete()?;
+            }
+            drop(record);
             meter.done(asked.elapsed());
         }
         Ok(meter)

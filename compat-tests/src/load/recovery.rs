@@ -10,7 +10,7 @@ use wire::control::{GetNodemap, GetRecmode, GetVnnMap, SetRecmode};
 use wire::types::{NodeFlags, RecoveryMode};
 
 use super::LIMIT;
-use super::run::Run;
+use super::run::{Run, Stop};
 use super::summary::{Measured, Meter};
 
 /// The longest that it may take.
@@ -23,11 +23,16 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 /// to its own node, and the leader finds it there when it looks, once a second.
 pub(super) async fn recover(run: &mut Run) -> Result<Measured> {
     ensure!(run.participants == 1, "recover runs on one node");
-    let client = &run.client;
+    let mut meter = Meter::start();
+    meter.done(once(&run.client, &run.stop).await?);
+    Ok(meter.finish())
+}
+
+/// One recovery; how long it took.
+pub(super) async fn once(client: &Client, stop: &Stop) -> Result<Duration> {
     let nodes = active_nodes(client).await?;
     let before = generation(client, Pnn::CURRENT).await?;
     let mut over = client.register(Srvid::RECONFIGURE).await?;
-    let mut meter = Meter::start();
     let asked = Instant::now();
     client
         .control::<SetRecmode>(Pnn::CURRENT, &RecoveryMode::Active, LIMIT)
@@ -38,7 +43,7 @@ pub(super) async fn recover(run: &mut Run) -> Result<Measured> {
             "the recovery is not over after {} s",
             RECOVERY_LIMIT.as_secs()
         );
-        if run.stop.is_wanted() {
+        if stop.is_wanted() {
             bail!("ended before the recovery was");
         }
         // a message, or the time: either way they are asked again
@@ -46,11 +51,10 @@ pub(super) async fn recover(run: &mut Run) -> Result<Measured> {
             message?;
         }
     }
-    meter.done(asked.elapsed());
-    Ok(meter.finish())
+    Ok(asked.elapsed())
 }
 
-async fn active_nodes(client: &Client) -> Result<Vec<Pnn>> {
+pub(super) async fn active_nodes(client: &Client) -> Result<Vec<Pnn>> {
     let map = client
         .control::<GetNodemap>(Pnn::CURRENT, &(), LIMIT)
         .await?;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::stall::Stalls;
+
 /// Each power of two is divided into so many buckets: a latency is known to 1/64 of itself.
 const STEPS: usize = 64;
 const STEP_BITS: u32 = STEPS.ilog2();
@@ -21,6 +23,9 @@ pub struct Summary {
     seconds: f64,
     failures: u64,
     latency_us: Latency,
+    /// What the watchers of `stall` saw, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stall_ms: Option<Stalls>,
 }
 
 /// Microseconds; 0 without operations.
@@ -102,6 +107,7 @@ impl Meter {
         Measured {
             took: self.started.elapsed(),
             meter: self,
+            stalls: None,
         }
     }
 
@@ -125,9 +131,17 @@ impl Meter {
 pub(super) struct Measured {
     meter: Meter,
     took: Duration,
+    stalls: Option<Stalls>,
 }
 
 impl Measured {
+    pub(super) fn with_stalls(self, stalls: Stalls) -> Self {
+        Self {
+            stalls: Some(stalls),
+            ..self
+        }
+    }
+
     /// How many operations were done.
     pub(super) fn operations(&self) -> u64 {
         self.meter.operations
@@ -152,6 +166,7 @@ impl Measured {
                 p99: meter.percentile(99),
                 max: microseconds(meter.longest),
             },
+            stall_ms: self.stalls,
         }
     }
 }
@@ -203,6 +218,7 @@ mod tests {
         let measured = Measured {
             meter,
             took: Duration::from_secs(2),
+            stalls: None,
         };
         let summary = measured.summary("test", (1, 3));
         let near = |found: f64, wanted: f64| (found - wanted).abs() <= wanted / 32.0;

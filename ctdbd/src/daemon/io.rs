@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use cluster::membership::{LockOutcome, NodeEntry, OwnToken};
+use database::frozen::Order;
 use database::io::{Job, WorkEvent, WorkId};
 use database::store::Opened;
 use failover::Configured;
@@ -125,6 +126,13 @@ pub enum Output {
         db: DbId,
         /// What.
         job: Job,
+    },
+    /// Have the worker that holds a database do something with it.
+    Order {
+        /// The job that locked it.
+        work: WorkId,
+        /// What.
+        order: Order,
     },
     /// Let a job's lock go, or give the job up.
     Release(WorkId),

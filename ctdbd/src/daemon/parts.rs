@@ -69,6 +69,7 @@ impl Daemon {
                     data,
                 } => self.send_message(destination, srvid, &data, out),
                 E::Work { work, db, job } => out.push(Output::Work { work, db, job }),
+                E::Order { work, order } => out.push(Output::Order { work, order }),
                 E::Release(work) => out.push(Output::Release(work)),
                 E::Credit(work) => out.push(Output::Credit(work)),
                 E::Listen(srvid) => self.router.database_listens(srvid, true),

@@ -304,6 +304,7 @@ impl Shell {
                 Output::DropNode(node) => self.drop_node(node),
                 Output::Nodes(nodes) => self.connect_nodes(&nodes),
                 Output::Work { work, db, job } => self.pool.start(JobId(work.0), db, job_of(job)),
+                Output::Order { work, order } => self.pool.order(JobId(work.0), order),
                 Output::Release(work) => self.pool.release(JobId(work.0)),
                 Output::Credit(work) => self.pool.credit(JobId(work.0)),
                 Output::FileOpened { db, name, opened } => self.pool.open(DatabaseFile {
@@ -359,6 +360,8 @@ impl Shell {
             Event::Committed { status, reason } => WorkEvent::Committed(status, reason),
             Event::Records(records) => WorkEvent::Records(records),
             Event::Traversed { count } => WorkEvent::Traversed(count),
+            Event::Pulled(records) => WorkEvent::Pulled(records),
+            Event::Ordered(done) => WorkEvent::Ordered(done),
             Event::Repacked { free, repacked } => WorkEvent::Repacked { free, repacked },
         };
         self.input(Input::Work {

@@ -23,6 +23,7 @@
 
 use std::collections::BTreeMap;
 
+use database::frozen::Order;
 use wire::DbId;
 
 use super::lane::{Class, Lane};
@@ -200,6 +201,14 @@ impl Dispatch {
         }
     }
 
+    /// The holder of a whole database is to do something with it. One that is no more has been reported.
+    pub(super) fn order(&mut self, id: JobId, order: Order) {
+        if let Some(Place::Worker(worker)) = self.jobs.get(&id) {
+            self.actions
+                .push(Action::Send(*worker, Request::Order(order)));
+        }
+    }
+
     /// One more batch of records may come.
     pub(super) fn credit(&mut self, id: JobId) {
         if let Some(Place::Worker(worker)) = self.jobs.get(&id) {
@@ -246,6 +255,14 @@ impl Dispatch {
                 worker.doing = Doing::Holding(job, class);
                 self.actions.push(Action::Emit(job, Event::Locked));
             }
+            (Doing::Holding(job, Class::Whole), Reply::Pulled(records)) => {
+                self.actions.push(Action::Emit(job, Event::Pulled(records)));
+            }
+            (Doing::Holding(job, Class::Whole), Reply::Ordered(done)) => {
+                self.actions.push(Action::Emit(job, Event::Ordered(done)));
+            }
+            // released before it was through with its orders
+            (Doing::Unlocking { .. }, Reply::Pulled(_) | Reply::Ordered(_)) => {}
             (Doing::Abandoned, Reply::Locked) => self.unlock(id, None),
             (Doing::Unlocking { slot }, Reply::Unlocked) => self.rest(id, slot),
             (Doing::Abandoned, Reply::Failed { .. }) => self.rest(id, None),

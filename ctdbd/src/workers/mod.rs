@@ -22,8 +22,10 @@ mod patience;
 mod pool;
 mod process;
 pub mod protocol;
+mod repack;
 pub mod serve;
 mod walk;
+mod whole;
 
 use std::path::PathBuf;
 
@@ -96,8 +98,7 @@ pub enum Job {
         /// With `only_dmaster`: also records without a value.
         with_empty: bool,
     },
-    /// Write the whole file anew in one transaction, if it has at least so many free pieces. Others read meanwhile; who
-    /// wants to write waits.
+    /// Gather the free space of the file into few pieces, if it is in at least so many. Others go on meanwhile.
     Repack {
         /// RepackLimit.
         limit: u32,
@@ -133,11 +134,15 @@ pub enum Event {
         /// How many records there were.
         count: u64,
     },
+    /// A marshall buffer of records that the holder of the database was ordered to show.
+    Pulled(Vec<u8>),
+    /// The holder has carried out the oldest of its orders ([`Pool::order`]), or says why not.
+    Ordered(Result<u32, String>),
     /// The file was looked at.
     Repacked {
         /// How many free pieces it had.
         free: u64,
-        /// Whether it was written anew.
+        /// Whether records were moved for that.
         repacked: bool,
     },
 }

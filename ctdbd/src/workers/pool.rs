@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use database::frozen::Order;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until};
 use wire::DbId;
@@ -22,6 +23,7 @@ enum Command {
     Open(DatabaseFile),
     Close(DbId),
     Start(JobId, DbId, Job),
+    Order(JobId, Order),
     Release(JobId),
     Credit(JobId),
     LockLimit(u32),
@@ -73,6 +75,11 @@ impl Pool {
     /// The pool's task panics if `job` names a job that is not over yet.
     pub fn start(&mut self, job: JobId, db: DbId, what: Job) {
         self.tell(Command::Start(job, db, what));
+    }
+
+    /// Has the worker that holds a whole database for us do something with it, after what it was ordered before.
+    pub fn order(&mut self, job: JobId, order: Order) {
+        self.tell(Command::Order(job, order));
     }
 
     /// Lets go of a lock, or gives a job up. A commit that has begun may have been carried out. A wait for a chain goes on
@@ -146,6 +153,7 @@ impl Actor {
             Command::Open(file) => self.dispatch.open(file),
             Command::Close(db) => self.dispatch.close(db),
             Command::Start(job, db, what) => self.dispatch.start(job, db, what),
+            Command::Order(job, order) => self.dispatch.order(job, order),
             Command::Release(job) => self.dispatch.release(job),
             Command::Credit(job) => self.dispatch.credit(job),
             Command::LockLimit(limit) => self.dispatch.set_lock_limit(limit),

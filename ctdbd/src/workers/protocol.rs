@@ -11,6 +11,7 @@
 
 use std::io::{self, Read, Write};
 
+use database::frozen::{Order, Pull};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::Pnn;
 use wire::coding::{Decode, DecodeError, Encode, Reader, put_length};
@@ -25,6 +26,8 @@ pub const MAX_FRAME: usize = (1 << 30) + (64 << 10);
 pub enum Request {
     /// Do this; only one job at a time.
     Start(Job),
+    /// Do this with the database that is held.
+    Order(Order),
     /// Let go of the lock.
     Unlock,
     /// One more batch of records may be sent.
@@ -62,11 +65,15 @@ pub enum Reply {
         /// How many records were sent.
         count: u64,
     },
+    /// Records that were ordered, as a marshall buffer.
+    Pulled(Vec<u8>),
+    /// The order is carried out, or is not.
+    Ordered(Result<u32, String>),
     /// The file was looked at.
     Repacked {
         /// How many free pieces it had.
         free: u64,
-        /// Whether it was written anew.
+        /// Whether records were moved for that.
         repacked: bool,
     },
 }
@@ -202,8 +209,47 @@ impl Encode for Request {
                 out.push(6);
                 limit.encode(out);
             }
+            Self::Order(order) => put_order(out, order),
         }
     }
+}
+
+/// Orders have tags from 7 on.
+fn put_order(out: &mut Vec<u8>, order: &Order) {
+    match order {
+        Order::Begin => out.push(7),
+        Order::Cancel => out.push(8),
+        Order::Wipe => out.push(9),
+        Order::Confirm => out.push(10),
+        Order::Commit => out.push(11),
+        Order::Push(records) => {
+            out.push(12);
+            put_bytes(out, records);
+        }
+        Order::Pull(pull) => {
+            out.push(13);
+            pull.db.encode(out);
+            put_bytes(out, pull.name.as_bytes());
+            let limits = [
+                pull.buffer_limit,
+                pull.count_warn,
+                pull.record_size_warn,
+                pull.size_warn,
+            ];
+            limits.into_iter().for_each(|limit| limit.encode(out));
+        }
+    }
+}
+
+fn pull(r: &mut Reader<'_>) -> Result<Pull, DecodeError> {
+    Ok(Pull {
+        db: r.get()?,
+        name: text(r)?,
+        buffer_limit: r.u32()?,
+        count_warn: r.u32()?,
+        record_size_warn: r.u32()?,
+        size_warn: r.u32()?,
+    })
 }
 
 impl Decode for Request {
@@ -231,7 +277,14 @@ impl Decode for Request {
                 }
             }
             6 => Job::Repack { limit: r.u32()? },
-            tag => return Err(r.invalid("a tag from 0 to 6", tag)),
+            7 => return Ok(Self::Order(Order::Begin)),
+            8 => return Ok(Self::Order(Order::Cancel)),
+            9 => return Ok(Self::Order(Order::Wipe)),
+            10 => return Ok(Self::Order(Order::Confirm)),
+            11 => return Ok(Self::Order(Order::Commit)),
+            12 => return Ok(Self::Order(Order::Push(r.counted()?.to_vec()))),
+            13 => return Ok(Self::Order(Order::Pull(pull(r)?))),
+            tag => return Err(r.invalid("a tag from 0 to 13", tag)),
         };
         Ok(Self::Start(job))
     }
@@ -272,6 +325,18 @@ impl Encode for Reply {
                 free.encode(out);
                 repacked.encode(out);
             }
+            Self::Pulled(records) => {
+                out.push(8);
+                put_bytes(out, records);
+            }
+            Self::Ordered(Ok(number)) => {
+                out.push(9);
+                number.encode(out);
+            }
+            Self::Ordered(Err(reason)) => {
+                out.push(10);
+                put_bytes(out, reason.as_bytes());
+            }
         }
     }
 }
@@ -293,7 +358,10 @@ impl Decode for Reply {
                 free: r.u64()?,
                 repacked: r.get()?,
             },
-            tag => return Err(r.invalid("a tag from 0 to 7", tag)),
+            8 => Self::Pulled(r.counted()?.to_vec()),
+            9 => Self::Ordered(Ok(r.u32()?)),
+            10 => Self::Ordered(Err(text(r)?)),
+            tag => return Err(r.invalid("a tag from 0 to 10", tag)),
         })
     }
 }
@@ -405,7 +473,7 @@ mod tests {
             Err(DecodeError::Count { .. })
         ));
         assert!(matches!(
-            Request::from_bytes(&[9]),
+            Request::from_bytes(&[99]),
             Err(DecodeError::Invalid { .. })
         ));
     }

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use database::frozen::{Clerk, Order};
+use database::io::WorkEvent;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,7 +17,9 @@ use tdb::{Flags, OpenOptions, Tdb};
 use super::Job;
 use super::apply::apply;
 use super::protocol::{FrameError, Reply, Request, read_frame, write_frame};
+use super::repack::repack;
 use super::walk::{Filter, walk};
+use super::whole::Whole;
 
 /// What a worker is told on its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +49,9 @@ pub enum ServeError {
     /// ctdbd asked for something that the state of the worker does not allow.
     #[error("unexpected request {0:?}")]
     Unexpected(Request),
+    /// A transaction could not be given up.
+    #[error("a transaction could not be given up: {0}")]
+    Transaction(String),
     /// ctdbd has ended in the middle of a job.
     #[error("ctdbd has gone away")]
     ParentGone,
@@ -81,6 +89,7 @@ pub fn serve(database: &Database, mut socket: UnixStream) -> Result<(), ServeErr
         tdb: ManuallyDrop::new(tdb),
         socket,
         held: Held::Nothing,
+        clerk: Clerk::default(),
     };
     while let Some(request) = read_frame(&mut worker.socket)? {
         worker.handle(request)?;
@@ -125,6 +134,7 @@ struct Worker {
     tdb: ManuallyDrop<Tdb>,
     socket: UnixStream,
     held: Held,
+    clerk: Clerk,
 }
 
 impl Worker {
@@ -136,6 +146,7 @@ impl Worker {
                 Some(reply) => reply,
                 None => return Ok(()),
             },
+            (Request::Order(order), Held::All) => return self.carry_out(order),
             (Request::Unlock, Held::Chain(_) | Held::All) => self.unlock()?,
             (request, _) => return Err(ServeError::Unexpected(request)),
         };
@@ -176,6 +187,27 @@ impl Worker {
         }))
     }
 
+    /// Does something with the database that is held; the answers are given at once.
+    fn carry_out(&mut self, order: Order) -> Result<(), ServeError> {
+        let socket = &mut self.socket;
+        let mut written = Ok(());
+        let mut tell = |event| {
+            let reply = match event {
+                WorkEvent::Pulled(records) => Reply::Pulled(records),
+                WorkEvent::Ordered(done) => Reply::Ordered(done),
+                other => unreachable!("no answer to an order: {other:?}"),
+            };
+            written = write_frame(socket, &reply);
+            match written {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        };
+        self.clerk
+            .carry_out(&mut Whole(&self.tdb), order, &mut tell);
+        Ok(written?)
+    }
+
     fn locked(&mut self, result: Result<(), tdb::Error>, held: Held) -> Reply {
         match result {
             Ok(()) => {
@@ -192,25 +224,16 @@ impl Worker {
     fn unlock(&mut self) -> Result<Reply, ServeError> {
         match std::mem::replace(&mut self.held, Held::Nothing) {
             Held::Chain(key) => self.tdb.unlock_chain(&key)?,
-            Held::All => self.tdb.unlock_all()?,
+            Held::All => {
+                if let Err(reason) = self.clerk.release(&mut Whole(&self.tdb)) {
+                    return Err(ServeError::Transaction(reason));
+                }
+                self.tdb.unlock_all()?;
+            }
             Held::Nothing => {}
         }
         Ok(Reply::Unlocked)
     }
-}
-
-/// How many free pieces the file had, and whether it was written anew for that.
-fn repack(tdb: &Tdb, limit: u32) -> Result<(u64, bool), tdb::Error> {
-    let free = tdb.freelist_size()? as u64;
-    let ragged = free >= u64::from(limit);
-    if ragged {
-        tracing::info!(
-            "Repacking {} with {free} freelist entries",
-            tdb.path().display()
-        );
-        tdb.repack()?;
-    }
-    Ok((free, ragged))
 }
 
 fn committed(result: Result<(), super::apply::ApplyError>) -> Reply {

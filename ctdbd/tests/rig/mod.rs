@@ -5,10 +5,12 @@ mod store;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use cluster::membership::{self, LockOutcome, NodeEntry};
 use ctdbd::daemon::{Daemon, Input, Output, Settings};
+use database::frozen::{Clerk, Order};
 use database::io::{Job, WorkEvent, WorkId};
 use database::store::{Store, Stored};
 use failover::{Failover, System};
@@ -22,7 +24,7 @@ use wire::tunables::Tunables;
 use wire::types::{RecordFlags, RecordHeader, RecoveryMode, Tunable, VnnMap};
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, Time};
 
-use store::{MapStore, Records};
+use store::{Held, MapStore, Records};
 
 /// What a client got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub(crate) struct Cluster {
     /// Packets to this node stay on the way.
     pub(crate) hold_packets_to: Option<usize>,
     held: Vec<(usize, Input)>,
+    /// Databases that workers hold.
+    frozen: BTreeMap<(usize, WorkId), (DbId, Clerk)>,
 }
 
 /// The client that every node has.
@@ -113,6 +117,7 @@ impl Cluster {
             jobs: Vec::new(),
             hold_packets_to: None,
             held: Vec::new(),
+            frozen: BTreeMap::new(),
         };
         for node in 0..count as usize {
             for other in (0..count).filter(|other| *other != node as u32) {
@@ -193,7 +198,8 @@ impl Cluster {
                 self.inputs.push_back((node, Input::ClientGone(client)));
             }
             Output::Work { work, db, job } => self.work(node, work, db, job),
-            Output::Release(work) => self.released.push((node, work)),
+            Output::Order { work, order } => self.order(node, work, order),
+            Output::Release(work) => self.release(node, work),
             Output::CheckClusterLock(token) => {
                 let outcome = LockOutcome::Contended;
                 self.inputs.push_back((
@@ -262,7 +268,11 @@ impl Cluster {
     fn work(&mut self, node: usize, work: WorkId, db: DbId, job: Job) {
         self.jobs.push((node, job.clone()));
         let event = match job {
-            Job::LockRecord(_) | Job::LockAll => WorkEvent::Locked,
+            Job::LockRecord(_) => WorkEvent::Locked,
+            Job::LockAll => {
+                self.frozen.insert((node, work), (db, Clerk::default()));
+                WorkEvent::Locked
+            }
             Job::Commit { .. } if self.hold_commits => return self.commits.push((node, work)),
             Job::Commit { .. } => WorkEvent::Committed(0, String::new()),
             Job::Traverse { .. } if self.hold_traverses => {
@@ -284,6 +294,29 @@ impl Cluster {
             },
         };
         self.inputs.push_back((node, Input::Work { work, event }));
+    }
+
+    fn release(&mut self, node: usize, work: WorkId) {
+        if let Some((db, mut clerk)) = self.frozen.remove(&(node, work)) {
+            let store = &mut self.stores[node];
+            let rolled_back = clerk.release(&mut Held { store, db });
+            rolled_back.expect("a transaction that was begun");
+        }
+        self.released.push((node, work));
+    }
+
+    /// The worker that holds a database carries out an order at once.
+    fn order(&mut self, node: usize, work: WorkId, order: Order) {
+        let held = self.frozen.get_mut(&(node, work));
+        let (db, clerk) = held.expect("a worker that holds a database");
+        let mut file = Held {
+            store: &mut self.stores[node],
+            db: *db,
+        };
+        clerk.carry_out(&mut file, order, &mut |event| {
+            self.inputs.push_back((node, Input::Work { work, event }));
+            ControlFlow::Continue(())
+        });
     }
 
     /// What a worker reads that traverses a node's file.

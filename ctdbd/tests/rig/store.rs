@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use database::frozen::Frozen;
 use database::store::{Lock, Opened, Store, StoreError, Stored, Visitor};
 use wire::DbId;
 use wire::coding::Encode;
@@ -32,6 +33,52 @@ impl MapStore {
         let mut databases = self.databases.borrow_mut();
         let records = databases.get_mut(&db).ok_or(StoreError::Unknown(db))?;
         Ok(use_it(records))
+    }
+}
+
+/// One of the databases, frozen, to the worker that holds it.
+pub(super) struct Held<'a> {
+    pub(super) store: &'a mut MapStore,
+    pub(super) db: DbId,
+}
+
+impl Frozen for Held<'_> {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let records = self.store.with(self.db, |records| records.clone())?;
+        self.store.saved.insert(self.db, records);
+        Ok(())
+    }
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let saved = self.store.saved.remove(&self.db);
+        saved
+            .map(drop)
+            .ok_or(StoreError::Failed("no transaction".into()))
+    }
+    fn cancel(&mut self) -> Result<(), StoreError> {
+        let saved = self.store.saved.remove(&self.db);
+        let saved = saved.ok_or(StoreError::Failed("no transaction".into()))?;
+        self.store.with(self.db, |records| *records = saved)
+    }
+    fn wipe(&mut self) -> Result<(), StoreError> {
+        self.store.with(self.db, Records::clear)
+    }
+    fn traverse(&mut self, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
+        self.store.with(self.db, |records| {
+            for (key, stored) in records {
+                let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
+                if visit(key, &raw).is_break() {
+                    break;
+                }
+            }
+        })
+    }
+    fn store(&mut self, key: &[u8], raw: &[u8]) -> Result<(), StoreError> {
+        let split = RecordHeader::split(raw);
+        let (header, data) = split.map_err(|why| StoreError::Failed(why.to_string()))?;
+        self.store.store(self.db, key, &header, data)
+    }
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.store.delete(self.db, key)
     }
 }
 
@@ -76,37 +123,6 @@ impl Store for MapStore {
         Ok(())
     }
     fn unmark_all(&mut self, _: DbId) {}
-    fn begin(&mut self, db: DbId) -> Result<(), StoreError> {
-        let records = self.with(db, |records| records.clone())?;
-        self.saved.insert(db, records);
-        Ok(())
-    }
-    fn commit(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.saved
-            .remove(&db)
-            .map(drop)
-            .ok_or(StoreError::Failed("no transaction".into()))
-    }
-    fn cancel(&mut self, db: DbId) -> Result<(), StoreError> {
-        let saved = self
-            .saved
-            .remove(&db)
-            .ok_or(StoreError::Failed("no transaction".into()))?;
-        self.with(db, |records| *records = saved)
-    }
-    fn wipe(&mut self, db: DbId) -> Result<(), StoreError> {
-        self.with(db, Records::clear)
-    }
-    fn traverse(&mut self, db: DbId, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
-        self.with(db, |records| {
-            for (key, stored) in records {
-                let raw = [stored.header.to_bytes(), stored.data.clone()].concat();
-                if visit(key, &raw).is_break() {
-                    break;
-                }
-            }
-        })
-    }
     fn enable_seqnum(&mut self, _: DbId) {}
     fn seqnum(&mut self, _: DbId) -> u32 {
         self.seqnum.get()

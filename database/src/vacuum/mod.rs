@@ -18,13 +18,15 @@
 //! ```
 //!
 //! The location master's copy goes last: as long as any copy is left, it knows where the record is. What a run forgets is
-//! found again by a full run, each VacuumFastPathCount-th. A freeze ends a run. A file that deletions have left with
-//! RepackLimit free pieces or more is written anew by a worker.
+//! found again by a full run, each VacuumFastPathCount-th. A freeze ends a run. Of a file that deletions have left with
+//! RepackLimit free pieces or more a worker gathers the free space.
 
 mod answers;
 
+use answers::Trying;
+
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tracing::{debug, warn};
 use wire::coding::{Decode, Encode};
@@ -37,8 +39,8 @@ use crate::io::{Job, Output, OwnToken, Token, WorkEvent, WorkId};
 use crate::store::{Lock, StoreError, Stored};
 use crate::timers::{Deadline, TimerId};
 
-/// Records looked at in one slice.
-const SLICE: usize = 1000;
+/// Records looked at, deleted or fetched in one slice: a millisecond or two.
+const SLICE: usize = 250;
 /// Others are served for so long between two slices.
 const BREATH: Duration = Duration::from_millis(1);
 /// A run that is due while another goes on waits so long (`ctdb_vacuum_event`, 4.17.12).
@@ -56,7 +58,9 @@ pub(crate) struct Vacuum {
     /// Runs since the last full one.
     fast_runs: u32,
     run: Option<Run>,
-    /// A worker looks at the file, and perhaps writes it anew.
+    /// TRY_DELETE_RECORDS of others, in order.
+    trying: VecDeque<Trying>,
+    /// A worker looks at the file, and perhaps repacks it.
     repacking: bool,
 }
 
@@ -254,14 +258,25 @@ impl Engine {
         let Some(run) = self.run_of(id) else {
             return;
         };
-        let mut keys = core::mem::take(&mut run.to_fetch);
+        if run.to_fetch.is_empty() {
+            return self.next_slice(ctx, id);
+        }
+        let mut keys = take_slice(&mut run.to_fetch);
         keys.retain(|key| is_elsewhere(ctx, id, key));
         run.step = Step::Fetching(keys.clone());
         for key in &keys {
             self.fetch_for_vacuum(ctx, id, key);
         }
         if keys.is_empty() {
-            self.next_slice(ctx, id);
+            self.pause(ctx, id, BREATH);
+        }
+    }
+
+    /// Others are served before the run goes on.
+    fn pause(&mut self, ctx: &Ctx<'_>, id: DbId, time: Duration) {
+        let next = self.timers.set(ctx.now + time, Deadline::VacuumGoesOn(id));
+        if let Some(run) = self.run_of(id) {
+            run.step = Step::Pausing(next);
         }
     }
 
@@ -275,10 +290,7 @@ impl Engine {
             && keys.is_empty()
         {
             // not at once: the chain of this record is locked
-            let next = self.timers.set(ctx.now, Deadline::VacuumGoesOn(id));
-            if let Some(run) = self.run_of(id) {
-                run.step = Step::Pausing(next);
-            }
+            self.pause(ctx, id, Duration::ZERO);
         }
     }
 
@@ -286,7 +298,7 @@ impl Engine {
     pub(crate) fn vacuum_goes_on(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
         let run = self.run_of(id);
         if run.is_some_and(|run| matches!(run.step, Step::Pausing(_))) {
-            self.next_slice(ctx, id);
+            self.fetch_named(ctx, id);
         }
     }
 
@@ -418,12 +430,7 @@ impl Engine {
         if done {
             return self.end_run(ctx, id, true);
         }
-        let pause = self
-            .timers
-            .set(ctx.now + BREATH, Deadline::VacuumGoesOn(id));
-        if let Some(run) = self.run_of(id) {
-            run.step = Step::Pausing(pause);
-        }
+        self.pause(ctx, id, BREATH);
     }
 
     /// VacuumMaxRunTime has passed.
@@ -500,6 +507,7 @@ impl Engine {
 
     /// The database is being detached.
     pub(crate) fn stop_vacuuming(&mut self, ctx: &mut Ctx<'_>, id: DbId) {
+        self.stop_trying(ctx, id);
         self.end_run(ctx, id, false);
         let armed = self.databases.get_mut(&id).map(|db| db.vacuum.armed.take());
         if let Some(Some((_, timer))) = armed {
@@ -510,6 +518,13 @@ impl Engine {
 
 fn interval(ctx: &Ctx<'_>) -> Duration {
     Duration::from_secs(u64::from(ctx.tunables.vacuum_interval))
+}
+
+/// The first of the keys, as many as make a slice.
+fn take_slice(keys: &mut BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
+    let rest = keys.iter().nth(SLICE).cloned();
+    let rest = rest.map_or_else(BTreeSet::new, |first| keys.split_off(&first));
+    core::mem::replace(keys, rest)
 }
 
 /// Whether a record is to be fetched: another node is its data master. One that is locked is left alone.

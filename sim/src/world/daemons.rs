@@ -274,6 +274,7 @@ impl World {
                 }
             }
             Output::Work { work, db, job } => self.start_job(n, work, db, job),
+            Output::Order { work, order } => self.order(n, work, order),
             Output::Release(work) => self.release_job(n, work),
             Output::CheckClusterLock(token) => {
                 let held = self.lock.is_held();

@@ -1,9 +1,12 @@
 //! Worker processes: they wait for locks, commit, and read whole databases, each in its own time.
 
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use ctdbd::daemon::Input;
 use ctdbd::workers::{Filter, plan};
+use database::frozen::{Clerk, Order};
 use database::io::{Job, WorkEvent, WorkId};
 use database::store::Stored;
 use wire::DbId;
@@ -11,7 +14,7 @@ use wire::coding::{Decode, Encode};
 use wire::types::{RecBuffer, RecordHeader};
 
 use super::{Event, World};
-use crate::disk::{Extent, Owner, Records, chain};
+use crate::disk::{Extent, Held, Owner, Records, chain};
 use crate::mutation::Mutation;
 
 /// A job that a worker has.
@@ -20,6 +23,9 @@ pub(crate) struct Running {
     db: DbId,
     job: Job,
     stage: Stage,
+    /// What it has still to do with the database that it holds.
+    orders: VecDeque<Order>,
+    clerk: Clerk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +43,60 @@ enum Stage {
 impl World {
     pub(super) fn start_job(&mut self, n: usize, work: WorkId, db: DbId, job: Job) {
         let stage = Stage::Sent;
-        self.nodes[n].jobs.insert(work, Running { db, job, stage });
+        let running = Running {
+            db,
+            job,
+            stage,
+            orders: VecDeque::new(),
+            clerk: Clerk::default(),
+        };
+        self.nodes[n].jobs.insert(work, running);
         self.job_goes_on(n, work, 40, 400);
+    }
+
+    /// The holder of a database is to do something with it.
+    pub(super) fn order(&mut self, n: usize, work: WorkId, order: Order) {
+        let Some(running) = self.nodes[n].jobs.get_mut(&work) else {
+            return;
+        };
+        running.orders.push_back(order);
+        if running.orders.len() == 1 {
+            self.job_goes_on(n, work, 30, 3_000);
+        }
+    }
+
+    /// Carries out the next order. What it did is looked at together with what the daemon makes of its answer.
+    fn carry_out_order(&mut self, n: usize, life: u64, work: WorkId) {
+        let node = &mut self.nodes[n];
+        let Some(running) = node.jobs.get_mut(&work) else {
+            return;
+        };
+        let Some(order) = running.orders.pop_front() else {
+            return;
+        };
+        let more = !running.orders.is_empty();
+        let (disk, db) = (node.disk.clone(), running.db);
+        let mut events = Vec::new();
+        running
+            .clerk
+            .carry_out(&mut Held { disk, db }, order, &mut |event| {
+                events.push(event);
+                ControlFlow::Continue(())
+            });
+        if more {
+            self.job_goes_on(n, work, 30, 3_000);
+        }
+        for event in events {
+            self.input(n, life, Input::Work { work, event });
+        }
+    }
+
+    /// Libtdb rolls back what a worker leaves behind.
+    fn roll_back(&mut self, n: usize, running: &mut Running) {
+        let (disk, db) = (self.nodes[n].disk.clone(), running.db);
+        if let Err(why) = running.clerk.release(&mut Held { disk, db }) {
+            self.broken("rollback", why);
+        }
     }
 
     fn job_goes_on(&mut self, n: usize, work: WorkId, from: u64, to: u64) {
@@ -69,6 +127,7 @@ impl World {
             (Job::LockAll | Job::Commit { .. }, Stage::Sent) => {
                 self.wait_for_lock(n, work, Extent::All);
             }
+            (Job::LockAll, Stage::Holds) => self.carry_out_order(n, life, work),
             (Job::Commit { .. }, Stage::Works) => self.apply(n, work),
             (Job::Traverse { .. }, _) => self.walk(n, work),
             (Job::Repack { .. }, _) => {
@@ -141,14 +200,16 @@ impl World {
         if forgotten {
             return;
         }
-        if let Some(Running { db, .. }) = self.nodes[n].jobs.remove(&work) {
-            self.unlock(n, db, Owner::Worker(work));
+        if let Some(mut running) = self.nodes[n].jobs.remove(&work) {
+            self.roll_back(n, &mut running);
+            self.unlock(n, running.db, Owner::Worker(work));
         }
     }
 
     fn job_over(&mut self, n: usize, work: WorkId, event: WorkEvent) {
-        if let Some(Running { db, .. }) = self.nodes[n].jobs.remove(&work) {
-            self.unlock(n, db, Owner::Worker(work));
+        if let Some(mut running) = self.nodes[n].jobs.remove(&work) {
+            self.roll_back(n, &mut running);
+            self.unlock(n, running.db, Owner::Worker(work));
         }
         self.input_later(n, Duration::from_micros(30), Input::Work { work, event });
     }

@@ -190,3 +190,17 @@ fn databases_of_two_threads_do_not_meet() {
         scope.spawn(|| work(2));
     });
 }
+
+#[test]
+fn a_traverse_of_another_process_is_noticed_while_it_stands_at_a_record() {
+    each_kind(|_, tdb, peer| {
+        tdb.store(b"key", b"value", StoreMode::Replace).unwrap();
+        assert_eq!(peer.ask("lock key"), "ok");
+        assert!(!tdb.is_traversed_elsewhere().unwrap(), "a lock is none");
+        assert_eq!(peer.ask("unlock key"), "ok");
+        assert_eq!(peer.ask("stand"), "standing");
+        assert!(tdb.is_traversed_elsewhere().unwrap());
+        assert_eq!(peer.answer(IN_TIME).as_deref(), Some("ok"));
+        assert!(!tdb.is_traversed_elsewhere().unwrap());
+    });
+}

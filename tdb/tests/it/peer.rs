@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{BufRead, BufReader, Write, stdin},
+    ops::ControlFlow,
     path::Path,
     process::{Child, ChildStdin, Command, Stdio, abort},
     sync::mpsc::{Receiver, channel},
@@ -126,6 +127,14 @@ fn obey(tdb: &Tdb, words: &[&str]) -> Result<String> {
             Some(value) => String::from_utf8_lossy(&value).into_owned(),
             None => "none".to_owned(),
         }),
+        // stands at the first record for a moment, and says so
+        ["stand"] => tdb
+            .traverse_read(|_, _| {
+                println!("{MARK}standing");
+                thread::sleep(Duration::from_millis(500));
+                ControlFlow::Break(())
+            })
+            .map(|_| "ok".to_owned()),
         ["try-begin"] => tdb.try_begin().map(said),
         ["begin"] => tdb.begin().map(done),
         ["prepare-commit"] => tdb.prepare_commit().map(done),

@@ -343,6 +343,11 @@ impl<'a> RecBufferRef<'a> {
         Ok(Self { db, count, buf })
     }
 
+    /// The records, data as it came.
+    pub fn records(&self) -> Records<'a> {
+        Records::new(self.count, self.buf)
+    }
+
     /// The records with their headers taken off the data. The last item is an error if one has none.
     pub fn records_with_header(&self) -> impl Iterator<Item = Result<Record<'a>, DecodeError>> {
         Records::new(self.count, self.buf).map(|record| record.and_then(Record::with_header))

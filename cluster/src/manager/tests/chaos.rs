@@ -5,7 +5,8 @@ use core::time::Duration;
 use wire::Pnn;
 use wire::Srvid;
 use wire::control::Opcode;
-use wire::types::{DbFlags, NodeFlags, RecoveryMode};
+use wire::message::Message;
+use wire::types::{DbFlags, DisableMessage, NodeFlags, RecoveryMode};
 
 use super::recoveries::STEPS;
 use super::sim::{Action, Sim, Trap};
@@ -143,6 +144,13 @@ fn nonsense_in_messages_does_no_harm() {
         }
         sim.run_seconds(120);
         heal(&mut sim);
+        // nonsense may have switched them off for a year
+        let enable = DisableMessage {
+            pnn: Pnn(0),
+            srvid: Srvid(0),
+            timeout: 0,
+        };
+        sim.broadcast(0, &Message::DisableRecoveries(enable));
         sim.run_until_healthy();
     }
 }

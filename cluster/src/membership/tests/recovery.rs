@@ -1,5 +1,7 @@
 //! Recoveries as leaders command them.
 
+use wire::Srvid;
+
 use super::*;
 use crate::membership::recovery::{LOCK_FAILED, LOCK_TAKEN, OVERTAKEN};
 
@@ -217,7 +219,14 @@ fn a_subsystem_asks_for_recovery() {
     bench.input(needed.clone());
     assert_eq!(
         bench.take(),
-        [Output::Notify(Notification::RecoveryMode(true))]
+        [
+            Output::Notify(Notification::RecoveryMode(true)),
+            Output::Message {
+                destination: Pnn::BROADCAST_CONNECTED,
+                srvid: Srvid::RECOVERY_WANTED,
+                data: vec![]
+            }
+        ]
     );
     bench.input(needed);
     assert_eq!(bench.take(), []);
