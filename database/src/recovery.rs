@@ -104,7 +104,9 @@ impl Engine {
     pub(crate) fn transaction_start(&mut self, ctx: &mut Ctx<'_>, token: Token, trans: &TransDb) {
         // of a recovery that failed, or whose leader died
         self.end_push(ctx, trans.db);
-        self.order(ctx, token, trans.db, |_, _| {
+        self.order(ctx, token, trans.db, |_, db| {
+            // at once: what another leader still orders is not meant for this one's transaction
+            set_transaction(db, Some(Transaction(trans.transaction)));
             Ok((Order::Begin, Ordered::Begin(token, trans.transaction)))
         });
     }
@@ -112,7 +114,8 @@ impl Engine {
     /// DB_TRANSACTION_CANCEL.
     pub(crate) fn transaction_cancel(&mut self, ctx: &mut Ctx<'_>, token: Token, id: DbId) {
         self.end_push(ctx, id);
-        self.order(ctx, token, id, |_, _| {
+        self.order(ctx, token, id, |_, db| {
+            set_transaction(db, None);
             Ok((Order::Cancel, Ordered::Cancel(token)))
         });
     }
@@ -123,6 +126,8 @@ impl Engine {
         self.order(ctx, token, trans.db, |ctx, db| {
             may_commit(ctx, tid)?;
             running(db, tid)?;
+            // a commit that fails ends the transaction too
+            set_transaction(db, None);
             Ok((Order::Commit, Ordered::Commit(token, tid)))
         });
     }
@@ -248,20 +253,14 @@ impl Engine {
         let token = ordered.token();
         let mut waiting = Vec::new();
         let answer = match (ordered, done) {
-            // a commit that fails ends the transaction too
-            (Ordered::Commit(..), Err(why)) => {
-                set_transaction(db, None);
+            (Ordered::Begin(_, tid), Err(why)) => {
+                if running(db, tid).is_ok() {
+                    set_transaction(db, None);
+                }
                 Err(why)
             }
             (_, Err(why)) => Err(why),
-            (Ordered::Begin(_, tid), Ok(_)) => {
-                set_transaction(db, Some(Transaction(tid)));
-                Ok(Vec::new())
-            }
-            (Ordered::Cancel(_), Ok(_)) => {
-                set_transaction(db, None);
-                Ok(Vec::new())
-            }
+            (Ordered::Begin(..) | Ordered::Cancel(_), Ok(_)) => Ok(Vec::new()),
             (Ordered::Pull { .. }, Ok(count)) => Ok(count.to_bytes()),
             (Ordered::Wipe(_), Ok(_)) => {
                 db.vacuum.clear();
@@ -271,10 +270,7 @@ impl Engine {
                 waiting = db.delegations.clear();
                 Ok(records.to_bytes())
             }
-            (Ordered::Commit(_, tid), Ok(_)) => {
-                set_transaction(db, None);
-                committed(ctx, db, tid).map(|()| Vec::new())
-            }
+            (Ordered::Commit(_, tid), Ok(_)) => committed(ctx, db, tid).map(|()| Vec::new()),
         };
         match answer {
             Ok(data) => ctx.reply(token, 0, data),
@@ -421,9 +417,12 @@ fn may_commit(ctx: &Ctx<'_>, tid: Generation) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The content is in the file. It counts only if nothing has happened meanwhile that makes it worthless.
+/// The content is in the file. A node that has become inactive meanwhile has nothing that counts; where another recovery
+/// has begun, this one came before it.
 fn committed(ctx: &mut Ctx<'_>, db: &mut Database, tid: Generation) -> Result<(), Refusal> {
-    may_commit(ctx, tid)?;
+    if !ctx.view.is_active(ctx.me) {
+        return Err("the node is inactive".into());
+    }
     db.generation = tid;
     db.invalid_records = false;
     if db.is_persistent() && ctx.store.unhealthy_reason(db.id).is_some() {

@@ -119,7 +119,7 @@ impl<'a> Clients<'a> {
         let nodes = &self.cluster.nodes[..count];
         let started: Result<Vec<Child>> = nodes
             .iter()
-            .map(|node| self.start(node, count, words))
+            .map(|node| self.start(node, count, words, self.seconds))
             .collect();
         // all of them are waited for before one's failure is told
         let texts: Vec<_> = started?.into_iter().map(Child::wait_with_output).collect();
@@ -145,12 +145,29 @@ impl<'a> Clients<'a> {
         Ok(done)
     }
 
-    fn start(&self, node: &Node, participants: usize, words: &str) -> Result<Child> {
-        let mut command =
-            node.command_within(&self.program.to_string_lossy(), self.seconds + GRACE);
+    /// Does something while a load goes on on the first node, which lasts that many seconds.
+    ///
+    /// # Errors
+    /// The client fails; those of `work`.
+    pub(super) fn beside<T>(
+        &self,
+        words: &str,
+        seconds: u64,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let child = self.start(&self.cluster.nodes[0], 1, words, seconds)?;
+        let result = work();
+        let output = child.wait_with_output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{words}: {}", errors.trim());
+        result
+    }
+
+    fn start(&self, node: &Node, participants: usize, words: &str, seconds: u64) -> Result<Child> {
+        let mut command = node.command_within(&self.program.to_string_lossy(), seconds + GRACE);
         command.args(["--participants", &participants.to_string()]);
         command
-            .args(["--seconds", &self.seconds.to_string()])
+            .args(["--seconds", &seconds.to_string()])
             .args(words.split_whitespace());
         // what went wrong fits into a cell, where it went wrong does not
         command.env("RUST_BACKTRACE", "0");

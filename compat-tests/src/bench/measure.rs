@@ -12,6 +12,7 @@ use super::statistics::smallest_share;
 use super::workloads::{Amounts, Measured};
 use super::{Row, trace};
 use crate::cluster::Cluster;
+use crate::report::within;
 
 /// The database of the recoveries and of the traverse.
 const RECORDS: &str = "bench_records.tdb";
@@ -73,6 +74,24 @@ impl<'a> Bench<'a> {
             put(Measured::plain(share, smallest));
         }
         put(Measured::rate(all, done));
+        Ok(())
+    }
+
+    /// Several clients on each node count in one record: what they did together, and the share of the slowest.
+    pub(super) fn contended_by_many(&self, put: &mut dyn FnMut(Measured)) -> Result<()> {
+        let clients = self.amounts.contenders;
+        let words = format!("contended-fetch --clients {clients}");
+        let done = self.clients.on_all(&words)?;
+        let slowest = |line: &serde_json::Value| line["slowest_client"].as_f64();
+        let slowest = done
+            .raw
+            .iter()
+            .map(|line| slowest(line).unwrap_or_default());
+        let slowest = slowest.fold(f64::INFINITY, f64::min);
+        let all = self.cluster.nodes.len() as f64 * f64::from(clients);
+        let share = slowest * all / done.operations().max(1.0);
+        put(Measured::plain(Row::ContendedManyShare, share));
+        put(Measured::rate(Row::ContendedMany, done));
         Ok(())
     }
 
@@ -193,7 +212,31 @@ impl<'a> Bench<'a> {
         let mean = |bytes: u64| bytes as f64 / MEBIBYTE / self.cluster.nodes.len() as f64;
         put(Measured::plain(Row::Resident, mean(resident)));
         put(Measured::plain(Row::Proportional, mean(proportional)));
+        let with_clients = self.resident_with_clients()? as f64 / MEBIBYTE;
+        put(Measured::plain(Row::ResidentClients, with_clients));
         Ok(())
+    }
+}
+
+/// How long clients stay connected for the sake of it, and how long they may take to connect, in seconds.
+const CONNECTED: u64 = 6;
+const CONNECTING: u64 = 5;
+
+impl Bench<'_> {
+    /// Resident memory of the first node's daemon while many clients are connected.
+    fn resident_with_clients(&self) -> Result<u64> {
+        let connections = self.amounts.connections;
+        let daemon = Daemon::of(&self.cluster.nodes[0])?;
+        let before = daemon.descriptors()?;
+        let words = format!("idle --connections {connections}");
+        self.clients.beside(&words, CONNECTED, || {
+            within(CONNECTING, || {
+                let now = daemon.descriptors()?;
+                ensure!(now >= before + connections, "{now} descriptors");
+                Ok(())
+            })?;
+            daemon.resident()
+        })
     }
 }
 

@@ -58,6 +58,14 @@ impl Daemon {
         sized_line(Path::new(&format!("/proc/{}/status", self.pid)), "VmRSS:")
     }
 
+    /// How many descriptors it has open.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn descriptors(self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.count())
+    }
+
     /// Memory of all its processes, a page that several share counted in parts; in bytes.
     ///
     /// # Errors

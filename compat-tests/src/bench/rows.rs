@@ -14,6 +14,8 @@ pub enum Row {
     FetchRing,
     ContendedFetch,
     ContendedFetchShare,
+    ContendedMany,
+    ContendedManyShare,
     GLock,
     PersistentOne,
     PersistentAll,
@@ -34,6 +36,7 @@ pub enum Row {
     IdleCpu,
     Resident,
     Proportional,
+    ResidentClients,
 }
 
 /// What a row measures.
@@ -58,6 +61,8 @@ impl Row {
             Self::FetchRing => ("fetch ring", "hops/s", Higher),
             Self::ContendedFetch => ("contended fetch of one record", "writes/s", Higher),
             Self::ContendedFetchShare => ("  smallest share of a node", "of fair", Higher),
+            Self::ContendedMany => ("contended fetch, 8 clients a node", "writes/s", Higher),
+            Self::ContendedManyShare => ("  share of the slowest client", "of fair", Higher),
             Self::GLock => ("g_lock, a client on each node", "locks/s", Higher),
             Self::PersistentOne => ("persistent transactions, one writer", "commits/s", Higher),
             Self::PersistentAll => ("  a writer on each node", "commits/s", Higher),
@@ -85,6 +90,7 @@ impl Row {
             Self::PacketCpu => ("CPU time for a round trip", "us", Lower),
             Self::IdleCpu => ("CPU time when idle", "ms/s", Lower),
             Self::Resident => ("resident memory of ctdbd", "MiB", Lower),
+            Self::ResidentClients => ("  with 1,000 clients", "MiB", Lower),
             Self::Proportional => ("memory of all its processes (PSS)", "MiB", Lower),
         };
         About {
@@ -99,6 +105,8 @@ impl Row {
     pub fn full_title(self) -> String {
         let of = match self {
             Self::ContendedFetchShare => "contended fetch",
+            Self::ContendedManyShare => "contended fetch, 8 clients a node",
+            Self::ResidentClients => "resident memory of ctdbd",
             Self::StallVacuumSame => "longest wait while 100,000 records are vacuumed",
             Self::PersistentAll | Self::PersistentShare => "persistent transactions",
             Self::ReplicatedAll | Self::ReplicatedShare => "replicated transactions",

@@ -20,6 +20,7 @@ pub enum Workload {
     TunnelRing,
     FetchRing,
     ContendedFetch,
+    ContendedMany,
     GLock,
     Persistent,
     Replicated,
@@ -46,6 +47,10 @@ pub struct Amounts {
     pub packets: u32,
     /// Round trips whose system calls are counted.
     pub traced_packets: u32,
+    /// Clients on each node that want one record.
+    pub contenders: u32,
+    /// Clients that are connected with a daemon while its memory is measured.
+    pub connections: usize,
     /// Databases to attach.
     pub databases: u32,
     /// How long a cluster is watched that does nothing, after as long without being watched.
@@ -63,6 +68,8 @@ impl Amounts {
             recoveries: 4,
             packets: 20_000,
             traced_packets: 2_000,
+            contenders: 8,
+            connections: 1_000,
             databases: 50,
             idle: Duration::from_secs(5),
         }
@@ -78,6 +85,8 @@ impl Amounts {
             recoveries: 1,
             packets: 1_000,
             traced_packets: 200,
+            contenders: 2,
+            connections: 50,
             databases: 3,
             idle: Duration::from_millis(500),
         }
@@ -138,6 +147,7 @@ impl Workload {
             Self::TunnelRing => &[Row::TunnelRing],
             Self::FetchRing => &[Row::FetchRing],
             Self::ContendedFetch => &[Row::ContendedFetch],
+            Self::ContendedMany => &[Row::ContendedMany, Row::ContendedManyShare],
             Self::GLock => &[Row::GLock],
             Self::Persistent => &[Row::PersistentOne],
             Self::Replicated => &[Row::ReplicatedOne],
@@ -149,7 +159,7 @@ impl Workload {
                 Row::StallRecoveryOther,
             ],
             Self::Idle => &[Row::IdleCpu],
-            Self::Memory => &[Row::Resident, Row::Proportional],
+            Self::Memory => &[Row::Resident, Row::ResidentClients, Row::Proportional],
             Self::Attach => &[Row::Attach],
         };
         let several = if nodes > 1 { with_several } else { &[] };
@@ -187,6 +197,7 @@ impl Workload {
                     put,
                 )?;
             }
+            Self::ContendedMany => bench.contended_by_many(put)?,
             Self::GLock => put(Measured::rate(Row::GLock, bench.clients.on_all("g-lock")?)),
             Self::Persistent => {
                 let words = "transaction --model persistent";

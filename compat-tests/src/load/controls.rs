@@ -1,9 +1,10 @@
 //! What the daemon does for its own clients.
 
+use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use client::Pnn;
+use client::{Client, Pnn};
 use wire::control::GetPnn;
 
 use super::run::Run;
@@ -25,8 +26,12 @@ pub(super) async fn packets(run: &mut Run, count: u64) -> Result<Measured> {
     Ok(meter.finish())
 }
 
-pub(super) async fn idle(run: &mut Run) -> Result<Measured> {
+pub(super) async fn idle(run: &mut Run, socket: &Path, connections: u32) -> Result<Measured> {
     run.meet().await?;
+    let mut others = Vec::new();
+    for _ in 1..connections {
+        others.push(Client::connect(socket).await?);
+    }
     let meter = Meter::start();
     run.stop.over().await;
     Ok(meter.finish())

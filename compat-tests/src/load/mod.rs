@@ -7,6 +7,7 @@
 //! It measures daemons, so its own part is kept small and the same for both: one thread, everything
 //! awaited and nothing polled.
 
+mod contended;
 mod controls;
 mod meeting;
 mod records;
@@ -72,7 +73,18 @@ enum Workload {
     },
     /// One record, counted in by all nodes as fast as they can. It is an error if an increment is
     /// missing at the end.
-    ContendedFetch,
+    ContendedFetch {
+        /// How many clients count on each node.
+        #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        clients: u32,
+    },
+    /// One of several clients of `contended-fetch`.
+    #[command(hide = true)]
+    Count {
+        /// The record.
+        #[arg(long)]
+        key: String,
+    },
     /// One global lock, locked and unlocked by all nodes.
     GLock,
     /// Two counters incremented in one transaction, one of this node and one of all. It is an error if
@@ -91,7 +103,11 @@ enum Workload {
         count: u64,
     },
     /// Connected, and nothing else.
-    Idle,
+    Idle {
+        /// So many times.
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        connections: u32,
+    },
     /// New databases attached, one after the other.
     Attach(Attach),
     /// How long clients of this node wait while a database is vacuumed and repacked, or recovered.
@@ -218,12 +234,13 @@ impl Workload {
             Self::MessageRing => "message-ring",
             Self::TunnelRing => "tunnel-ring",
             Self::FetchRing { .. } => "fetch-ring",
-            Self::ContendedFetch => "contended-fetch",
+            Self::ContendedFetch { .. } => "contended-fetch",
+            Self::Count { .. } => "count",
             Self::GLock => "g-lock",
             Self::Transaction { .. } => "transaction",
             Self::Fill(_) => "fill",
             Self::Packets { .. } => "packets",
-            Self::Idle => "idle",
+            Self::Idle { .. } => "idle",
             Self::Attach(_) => "attach",
             Self::Stall(_) => "stall",
             Self::Recover => "recover",
@@ -249,12 +266,18 @@ pub async fn run(options: &Options) -> Result<Summary> {
         Workload::MessageRing => rings::messages(&mut run).await?,
         Workload::TunnelRing => rings::tunnels(&mut run).await?,
         Workload::FetchRing { size } => records::fetch_ring(&mut run, *size).await?,
-        Workload::ContendedFetch => records::contended_fetch(&mut run).await?,
+        Workload::ContendedFetch { clients: 1 } => contended::fetch(&mut run).await?,
+        Workload::ContendedFetch { clients } => {
+            contended::by_many(&mut run, &options.socket, *clients).await?
+        }
+        Workload::Count { key } => contended::count(&mut run, key).await?,
         Workload::GLock => transactions::g_lock(&mut run).await?,
         Workload::Transaction { model } => transactions::transactions(&mut run, *model).await?,
         Workload::Fill(fill) => records::fill(&mut run, fill).await?,
         Workload::Packets { count } => controls::packets(&mut run, *count).await?,
-        Workload::Idle => controls::idle(&mut run).await?,
+        Workload::Idle { connections } => {
+            controls::idle(&mut run, &options.socket, *connections).await?
+        }
         Workload::Attach(attach) => controls::attach(&mut run, attach).await?,
         Workload::Stall(wanted) => stall::stall(&mut run, &options.socket, wanted).await?,
         Workload::Recover => recovery::recover(&mut run).await?,

@@ -60,31 +60,6 @@ pub(super) fn counter(value: &[u8]) -> u64 {
         .map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
 
-/// All nodes count in one record. None of their writes may be missing at the end.
-pub(super) async fn contended_fetch(run: &mut Run) -> Result<Measured> {
-    let db = run.open("load_contended.tdb", Model::Volatile).await?;
-    run.meet().await?;
-    let key = format!("counter-{:x}", run.id());
-    let key = key.as_bytes();
-    let mut meter = Meter::start();
-    while !run.stop.is_over() {
-        let asked = Instant::now();
-        let mut record = db.lock_record(key, LIMIT).await?;
-        let next = counter(record.value()).wrapping_add(1);
-        record.store(&next.to_ne_bytes())?;
-        drop(record);
-        meter.done(asked.elapsed());
-    }
-    let measured = meter.finish();
-    let written = run.sum(measured.operations()).await?;
-    let found = counter(db.lock_record(key, LIMIT).await?.value());
-    ensure!(
-        found == written,
-        "the counter is {found} after {written} increments on all nodes"
-    );
-    Ok(measured)
-}
-
 /// Makes records whose keys name this node.
 pub(super) async fn fill(run: &mut Run, fill: &Fill) -> Result<Measured> {
     let db = run.open(&fill.database.name, fill.database.model).await?;

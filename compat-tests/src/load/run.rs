@@ -74,6 +74,11 @@ impl Run {
         self.id
     }
 
+    /// How long it is to last.
+    pub(super) fn seconds(&self) -> Duration {
+        self.seconds
+    }
+
     /// Waits until all are at their end; what they did together.
     pub(super) async fn sum(&mut self, mine: u64) -> Result<u64> {
         let all = self.meeting.exchange(mine, self.seconds + GRACE).await;

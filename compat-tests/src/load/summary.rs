@@ -23,6 +23,9 @@ pub struct Summary {
     seconds: f64,
     failures: u64,
     latency_us: Latency,
+    /// What the slowest of several clients of this node did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slowest_client: Option<u64>,
     /// What the watchers of `stall` saw, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     stall_ms: Option<Stalls>,
@@ -107,6 +110,7 @@ impl Meter {
         Measured {
             took: self.started.elapsed(),
             meter: self,
+            slowest: None,
             stalls: None,
         }
     }
@@ -131,10 +135,23 @@ impl Meter {
 pub(super) struct Measured {
     meter: Meter,
     took: Duration,
+    slowest: Option<u64>,
     stalls: Option<Stalls>,
 }
 
 impl Measured {
+    /// What several clients did together, and the slowest of them.
+    pub(super) fn of_several(operations: u64, took: Duration, slowest: Option<u64>) -> Self {
+        let mut meter = Meter::start();
+        meter.items(operations);
+        Self {
+            meter,
+            took,
+            slowest,
+            stalls: None,
+        }
+    }
+
     pub(super) fn with_stalls(self, stalls: Stalls) -> Self {
         Self {
             stalls: Some(stalls),
@@ -166,6 +183,7 @@ impl Measured {
                 p99: meter.percentile(99),
                 max: microseconds(meter.longest),
             },
+            slowest_client: self.slowest,
             stall_ms: self.stalls,
         }
     }
@@ -218,6 +236,7 @@ mod tests {
         let measured = Measured {
             meter,
             took: Duration::from_secs(2),
+            slowest: None,
             stalls: None,
         };
         let summary = measured.summary("test", (1, 3));

@@ -98,7 +98,11 @@ impl World {
         let generation = daemon
             .database(db)
             .map_or(Generation::INVALID, |s| s.generation);
-        if generation != daemon.membership().vnn_map().generation {
+        if generation == Generation::INVALID && daemon.membership().own_flags().is_inactive() {
+            // stopped or banned before the worker was through: what it has counts for nothing
+            return;
+        }
+        if self.nodes[n].accepted.get(&db) != Some(&generation) {
             let text = format!("node {n} commits {db} for generation {generation}");
             return self.broken("generation", text);
         }

@@ -113,6 +113,7 @@ impl World {
         node.still.clear();
         node.known.clear();
         node.prior.clear();
+        node.accepted.clear();
         node.hung_until = self.now;
         let life = node.life;
         say!(self, "node {n} starts");

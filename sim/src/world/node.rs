@@ -37,6 +37,8 @@ pub(crate) struct Node {
     pub(super) starting: bool,
     /// What each database was when a recovery last began on it.
     pub(crate) prior: BTreeMap<DbId, Prior>,
+    /// In which generation the daemon last accepted a commit of a recovery.
+    pub(crate) accepted: BTreeMap<DbId, Generation>,
     pub(crate) was_in_recovery: bool,
     /// What is frozen while it is inactive.
     pub(crate) still: BTreeSet<DbId>,
@@ -63,6 +65,7 @@ impl Node {
             hung_until: Time::ZERO,
             starting: false,
             prior: BTreeMap::new(),
+            accepted: BTreeMap::new(),
             was_in_recovery: true,
             still: BTreeSet::new(),
             known: BTreeSet::new(),

@@ -56,9 +56,14 @@ impl World {
 
     /// The holder of a database is to do something with it.
     pub(super) fn order(&mut self, n: usize, work: WorkId, order: Order) {
-        let Some(running) = self.nodes[n].jobs.get_mut(&work) else {
+        let node = &mut self.nodes[n];
+        let Some(running) = node.jobs.get_mut(&work) else {
             return;
         };
+        if let (Order::Commit, Some(daemon)) = (&order, &node.daemon) {
+            let generation = daemon.membership().vnn_map().generation;
+            node.accepted.insert(running.db, generation);
+        }
         running.orders.push_back(order);
         if running.orders.len() == 1 {
             self.job_goes_on(n, work, 30, 3_000);
