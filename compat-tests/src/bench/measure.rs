@@ -219,8 +219,8 @@ impl<'a> Bench<'a> {
 }
 
 /// How long clients stay connected for the sake of it, and how long they may take to connect, in seconds.
-const CONNECTED: u64 = 6;
-const CONNECTING: u64 = 5;
+const CONNECTED: u64 = 4;
+const CONNECTING: u64 = 3;
 
 impl Bench<'_> {
     /// Resident memory of the first node's daemon while many clients are connected.
