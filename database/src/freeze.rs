@@ -40,7 +40,17 @@ pub(crate) enum Freeze {
 
 /// The recovery's transaction on a frozen database, named by the recovery's generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Transaction(pub(crate) Generation);
+pub(crate) struct Transaction {
+    pub(crate) id: Generation,
+    /// What the file had is gone, until the transaction ends.
+    pub(crate) wiped: bool,
+}
+
+impl Transaction {
+    pub(crate) const fn new(id: Generation) -> Self {
+        Self { id, wiped: false }
+    }
+}
 
 /// Who is told when the database is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -106,7 +106,7 @@ impl Engine {
         self.end_push(ctx, trans.db);
         self.order(ctx, token, trans.db, |_, db| {
             // at once: what another leader still orders is not meant for this one's transaction
-            set_transaction(db, Some(Transaction(trans.transaction)));
+            set_transaction(db, Some(Transaction::new(trans.transaction)));
             Ok((Order::Begin, Ordered::Begin(token, trans.transaction)))
         });
     }
@@ -136,6 +136,9 @@ impl Engine {
     pub(crate) fn wipe(&mut self, ctx: &mut Ctx<'_>, token: Token, trans: &TransDb) {
         self.order(ctx, token, trans.db, |_, db| {
             running(db, trans.transaction)?;
+            let wiped = true;
+            let id = trans.transaction;
+            set_transaction(db, Some(Transaction { id, wiped }));
             Ok((Order::Wipe, Ordered::Wipe(token)))
         });
     }
@@ -150,6 +153,13 @@ impl Engine {
         self.order(ctx, token, id, |ctx, db| {
             if db.push.is_some() {
                 return Err("a push is under way".into());
+            }
+            if matches!(
+                db.freeze,
+                Freeze::Frozen(_, Some(Transaction { wiped: true, .. }))
+            ) {
+                // of another leader: what it has brought so far is not what this node had
+                return Err("another recovery has wiped it".into());
             }
             let pull = Pull {
                 db: id,
@@ -388,9 +398,9 @@ fn send_order(ctx: &mut Ctx<'_>, db: &mut Database, work: WorkId, what: (Order, 
 /// Whether the transaction of this recovery is running.
 fn running(db: &Database, tid: Generation) -> Result<(), Refusal> {
     match db.freeze {
-        Freeze::Frozen(_, Some(Transaction(running))) if running == tid => Ok(()),
-        Freeze::Frozen(_, Some(Transaction(running))) => {
-            Err(format!("transaction {running} is running, not {tid}"))
+        Freeze::Frozen(_, Some(Transaction { id, .. })) if id == tid => Ok(()),
+        Freeze::Frozen(_, Some(Transaction { id, .. })) => {
+            Err(format!("transaction {id} is running, not {tid}"))
         }
         _ => Err("transaction not started".into()),
     }
