@@ -154,10 +154,7 @@ impl Engine {
             if db.push.is_some() {
                 return Err("a push is under way".into());
             }
-            if matches!(
-                db.freeze,
-                Freeze::Frozen(_, Some(Transaction { wiped: true, .. }))
-            ) {
+            if is_wiped(db) {
                 // of another leader: what it has brought so far is not what this node had
                 return Err("another recovery has wiped it".into());
             }
@@ -182,7 +179,8 @@ impl Engine {
     pub(crate) fn push_start(&mut self, ctx: &mut Ctx<'_>, token: Token, pull: &PullDbExt) {
         self.end_push(ctx, pull.db);
         match self.databases.get_mut(&pull.db) {
-            Some(db) if db.freeze.is_frozen() => {
+            // records of a leader whose transaction another's has replaced must not get into that one
+            Some(db) if is_wiped(db) => {
                 db.push = Some(Push {
                     srvid: pull.srvid,
                     records: 0,
@@ -191,7 +189,7 @@ impl Engine {
                 ctx.emit(Output::Listen(pull.srvid));
                 ctx.reply(token, 0, Vec::new());
             }
-            Some(db) => refuse(ctx, token, &format!("{}: not frozen", db.name)),
+            Some(db) => refuse(ctx, token, &format!("{}: has not been wiped", db.name)),
             None => refuse(ctx, token, "unknown database"),
         }
     }
@@ -404,6 +402,14 @@ fn running(db: &Database, tid: Generation) -> Result<(), Refusal> {
         }
         _ => Err("transaction not started".into()),
     }
+}
+
+/// Whether a transaction is running in which the database has been emptied.
+fn is_wiped(db: &Database) -> bool {
+    matches!(
+        db.freeze,
+        Freeze::Frozen(_, Some(Transaction { wiped: true, .. }))
+    )
 }
 
 fn set_transaction(db: &mut Database, transaction: Option<Transaction>) {
