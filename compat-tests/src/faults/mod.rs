@@ -2,7 +2,7 @@
 //! cables, lines and disks. `docs/operations.md` states what comes of each.
 //!
 //! `ctdb-load write` writes on every node meanwhile. After each fault the cluster has to be whole again by itself
-//! within [`bound`], with one leader, and at the end everything that was acknowledged has to be there. The same
+//! within [`Options::bound`], with one leader, and at the end everything that was acknowledged has to be there. The same
 //! seed is the same plan, also for the C daemon.
 
 mod eye;

@@ -12,7 +12,8 @@ use wire::packet::{
 use wire::tunables::TunableName;
 use wire::types::{
     AddrInfo, Connection, EchoData, Iface, IfaceName, KeyData, NotifyData, OwnedRecord, PublicIp,
-    PushRecord, RecBuffer, RecordFlags, RecordHeader, SockAddr, TickleList, Tunable, VnnMap,
+    PushRecord, RecBuffer, RecordFlags, RecordHeader, SockAddr, SrvidList, TickleList, Tunable,
+    VnnMap,
 };
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, TunnelId};
 
@@ -207,6 +208,7 @@ fn with_texts(type_name: &str) -> Option<Vec<u8>> {
             data: value,
         }
         .to_bytes(),
+        "SrvidList" => SrvidList(vec![Srvid(7), Srvid::ALL]).to_bytes(),
         "EchoData" => EchoData {
             timeout: 0,
             buf: value,
