@@ -14,7 +14,7 @@
 use core::time::Duration;
 
 use tracing::{error, info, warn};
-use wire::{DbId, Generation, Time};
+use wire::{DbId, Generation, Pnn, Time};
 
 use crate::engine::{Ctx, Engine, Purpose};
 use crate::io::{Job, Output, Token, WorkEvent, WorkId};
@@ -42,13 +42,13 @@ pub(crate) enum Freeze {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Transaction {
     pub(crate) id: Generation,
-    /// What the file had is gone, until the transaction ends.
-    pub(crate) wiped: bool,
+    /// The leader that had the file emptied: what it had is gone, until the transaction ends.
+    pub(crate) wiped_by: Option<Pnn>,
 }
 
 impl Transaction {
     pub(crate) const fn new(id: Generation) -> Self {
-        Self { id, wiped: false }
+        Self { id, wiped_by: None }
     }
 }
 

@@ -30,6 +30,7 @@ use crate::record;
 /// Records of a leader that are coming in.
 #[derive(Debug)]
 pub(crate) struct Push {
+    leader: Pnn,
     srvid: Srvid,
     records: u32,
     /// Why some could not be taken.
@@ -133,12 +134,12 @@ impl Engine {
     }
 
     /// WIPE_DATABASE.
-    pub(crate) fn wipe(&mut self, ctx: &mut Ctx<'_>, token: Token, trans: &TransDb) {
+    pub(crate) fn wipe(&mut self, ctx: &mut Ctx<'_>, token: Token, source: Pnn, trans: &TransDb) {
         self.order(ctx, token, trans.db, |_, db| {
             running(db, trans.transaction)?;
-            let wiped = true;
             let id = trans.transaction;
-            set_transaction(db, Some(Transaction { id, wiped }));
+            let wiped_by = Some(source);
+            set_transaction(db, Some(Transaction { id, wiped_by }));
             Ok((Order::Wipe, Ordered::Wipe(token)))
         });
     }
@@ -154,7 +155,7 @@ impl Engine {
             if db.push.is_some() {
                 return Err("a push is under way".into());
             }
-            if is_wiped(db) {
+            if wiped_by(db).is_some() {
                 // of another leader: what it has brought so far is not what this node had
                 return Err("another recovery has wiped it".into());
             }
@@ -175,23 +176,43 @@ impl Engine {
         });
     }
 
-    /// DB_PUSH_START: records come as messages from now on.
-    pub(crate) fn push_start(&mut self, ctx: &mut Ctx<'_>, token: Token, pull: &PullDbExt) {
-        self.end_push(ctx, pull.db);
-        match self.databases.get_mut(&pull.db) {
-            // records of a leader whose transaction another's has replaced must not get into that one
-            Some(db) if is_wiped(db) => {
-                db.push = Some(Push {
-                    srvid: pull.srvid,
-                    records: 0,
-                    failed: None,
-                });
-                ctx.emit(Output::Listen(pull.srvid));
+    /// DB_PUSH_START: records come as messages from now on. It names no transaction: so records of a leader whose
+    /// transaction another's has replaced must not get into that one.
+    pub(crate) fn push_start(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        token: Token,
+        source: Pnn,
+        pull: &PullDbExt,
+    ) {
+        let Some(db) = self.databases.get_mut(&pull.db) else {
+            return refuse(ctx, token, "unknown database");
+        };
+        match wiped_by(db) {
+            None => refuse(ctx, token, &format!("{}: has not been wiped", db.name)),
+            Some(leader) if leader != source => {
+                let why = format!("{}: it was node {} that wiped it", db.name, leader.0);
+                refuse(ctx, token, &why);
+            }
+            Some(leader) => {
+                self.end_push(ctx, pull.db);
+                self.begin_push(ctx, leader, pull);
                 ctx.reply(token, 0, Vec::new());
             }
-            Some(db) => refuse(ctx, token, &format!("{}: has not been wiped", db.name)),
-            None => refuse(ctx, token, "unknown database"),
         }
+    }
+
+    fn begin_push(&mut self, ctx: &mut Ctx<'_>, leader: Pnn, pull: &PullDbExt) {
+        let Some(db) = self.databases.get_mut(&pull.db) else {
+            return;
+        };
+        db.push = Some(Push {
+            leader,
+            srvid: pull.srvid,
+            records: 0,
+            failed: None,
+        });
+        ctx.emit(Output::Listen(pull.srvid));
     }
 
     /// A message with records: they go on to the worker.
@@ -219,9 +240,10 @@ impl Engine {
     }
 
     /// DB_PUSH_CONFIRM: how many came.
-    pub(crate) fn push_confirm(&mut self, ctx: &mut Ctx<'_>, token: Token, id: DbId) {
+    pub(crate) fn push_confirm(&mut self, ctx: &mut Ctx<'_>, token: Token, source: Pnn, id: DbId) {
         self.order(ctx, token, id, |ctx, db| {
-            let push = db.push.take().ok_or("DB push not started")?;
+            let push = db.push.take_if(|push| push.leader == source);
+            let push = push.ok_or("DB push not started")?;
             ctx.emit(Output::Unlisten(push.srvid));
             if let Some(why) = push.failed {
                 return Err(format!("some records could not be stored: {why}"));
@@ -404,12 +426,12 @@ fn running(db: &Database, tid: Generation) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a transaction is running in which the database has been emptied.
-fn is_wiped(db: &Database) -> bool {
-    matches!(
-        db.freeze,
-        Freeze::Frozen(_, Some(Transaction { wiped: true, .. }))
-    )
+/// The leader that has emptied the database in the transaction that is running.
+const fn wiped_by(db: &Database) -> Option<Pnn> {
+    match db.freeze {
+        Freeze::Frozen(_, Some(Transaction { wiped_by, .. })) => wiped_by,
+        _ => None,
+    }
 }
 
 fn set_transaction(db: &mut Database, transaction: Option<Transaction>) {
