@@ -25,5 +25,6 @@ pub mod node;
 pub mod report;
 pub mod rolling;
 pub mod sections;
+mod side;
 pub mod smb2;
 pub mod suite_clients;

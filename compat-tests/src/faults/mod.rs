@@ -21,6 +21,7 @@ use crate::deaths::series::{is_running, monotonic};
 use crate::host::Host;
 use crate::hostile::chance::Chance;
 use crate::report::Report;
+use crate::side::Side;
 use eye::{Eye, View, check_led_since, check_together};
 use fault::{Fault, KINDS, OF_OURS};
 pub use fault::{Kind, Role};
@@ -92,13 +93,6 @@ impl Options {
     }
 }
 
-/// Which daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
-    Ours,
-    Theirs,
-}
-
 /// How long it took.
 #[derive(Debug)]
 struct Outcome {
@@ -122,20 +116,11 @@ pub fn run(
     report: &mut Report,
 ) -> Result<()> {
     ensure!(spec.roots.len() >= 3, "at least three nodes");
-    let sides: &[Side] = match options.against_c {
-        true => &[Side::Ours, Side::Theirs],
-        false => &[Side::Ours],
-    };
+    let sides = Side::compared(options.against_c);
     println!("# seed {}", options.seed);
     let mut times = Times::default();
     for &side in sides {
-        let spec = Spec {
-            roots: match side {
-                Side::Ours => spec.roots.clone(),
-                Side::Theirs => vec![None; spec.roots.len()],
-            },
-            ..spec.clone()
-        };
+        let spec = side.spec(spec);
         let mut scene = Scene {
             cluster: Cluster::boot(host, &spec)?,
             side,

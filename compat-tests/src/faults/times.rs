@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::Outcome;
 use super::fault::{Kind, Role};
-use super::{Outcome, Side};
 use crate::deaths::series::times::quantile;
+use crate::side::Side;
 
 /// What is measured of a fault.
 const MEASURED: [&str; 3] = ["leader", "rest", "all"];

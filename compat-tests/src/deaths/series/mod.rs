@@ -23,6 +23,7 @@ use crate::cluster::{Cluster, Spec};
 use crate::host::Host;
 use crate::node::Node;
 use crate::report::{Report, wait_for, within};
+use crate::side::Side;
 use journal::{Journal, Kill};
 use times::Times;
 use whole::check_whole;
@@ -61,13 +62,6 @@ const TURNS: [(What, Role); 4] = [
     (What::Node, Role::Follower),
 ];
 
-/// Which daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
-    Ours,
-    Theirs,
-}
-
 /// How many kills, and of what.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -92,21 +86,12 @@ pub fn run(
 ) -> Result<()> {
     ensure!(spec.roots.len() == 3, "three nodes");
     ensure!(options.kills > 0 && options.block > 0, "no kills");
-    let sides: &[Side] = match options.against_c {
-        true => &[Side::Ours, Side::Theirs],
-        false => &[Side::Ours],
-    };
+    let sides = Side::compared(options.against_c);
     let mut times = Times::default();
     let all = options.kills * 2;
     for begin in (0..all).step_by(options.block) {
         for &side in sides {
-            let spec = Spec {
-                roots: match side {
-                    Side::Ours => spec.roots.clone(),
-                    Side::Theirs => vec![None; spec.roots.len()],
-                },
-                ..spec.clone()
-            };
+            let spec = side.spec(spec);
             let name = format!("{side:?}, kills from {}", begin + 1);
             let mut block = Block {
                 cluster: Cluster::boot(host, &spec)?,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Role, Side, TURNS, What};
+use super::{Role, TURNS, What};
+use crate::side::Side;
 
 /// All times, in seconds.
 #[derive(Debug, Default)]
