@@ -135,7 +135,7 @@ impl Client {
     /// # Errors
     /// Those of [`Client::connect`].
     pub async fn from_stream(stream: UnixStream, limits: Limits) -> Result<Self> {
-        let (outgoing, incoming) = link::open(stream, limits.outgoing);
+        let (outgoing, incoming) = link::open(stream, limits.outgoing)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 pending: Pending::new(limits.requests),

@@ -44,6 +44,7 @@ mod pending;
 mod process;
 mod reconnect;
 mod router;
+pub mod socket;
 mod traverse;
 mod tunnel;
 

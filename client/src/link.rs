@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::SocketAddr;
 use tokio::sync::mpsc;
 use wire::packet::{Packet, frame_length};
 
 use crate::error::{Error, Result};
+use crate::socket::Socket;
 
 /// Packets that one `writev` takes at most.
 const BATCH: usize = 64;
@@ -36,27 +36,32 @@ pub async fn connect(path: &Path, outgoing_limit: usize) -> Result<(Outgoing, In
             path: path.to_owned(),
             source,
         })?;
-    Ok(open(stream, outgoing_limit))
+    open(stream, outgoing_limit)
 }
 
 /// Uses a stream that is connected already. Must be called within a tokio runtime.
-#[must_use]
-pub fn open(stream: UnixStream, outgoing_limit: usize) -> (Outgoing, Incoming) {
-    let (reader, writer) = stream.into_split();
+///
+/// # Errors
+/// [`Error::Connect`] if it cannot be watched.
+pub fn open(stream: UnixStream, outgoing_limit: usize) -> Result<(Outgoing, Incoming)> {
+    let peer = stream.peer_addr().ok();
+    let path = peer.as_ref().and_then(SocketAddr::as_pathname);
+    let path = path.map(Path::to_owned).unwrap_or_default();
+    let socket = Socket::new(stream).map_err(|source| Error::Connect { path, source })?;
+    let socket = Arc::new(socket);
     let (queue, packets) = mpsc::unbounded_channel();
     let waiting = Arc::new(AtomicUsize::new(0));
-    tokio::spawn(write_all(writer, packets, waiting.clone()));
-    (
-        Outgoing {
-            queue,
-            waiting,
-            limit: outgoing_limit,
-        },
-        Incoming {
-            reader,
-            buffer: BytesMut::new(),
-        },
-    )
+    tokio::spawn(write_all(socket.clone(), packets, waiting.clone()));
+    let outgoing = Outgoing {
+        queue,
+        waiting,
+        limit: outgoing_limit,
+    };
+    let incoming = Incoming {
+        socket,
+        buffer: BytesMut::new(),
+    };
+    Ok((outgoing, incoming))
 }
 
 /// The sending end. When all clones are dropped, what was sent is still written, and then the
@@ -88,30 +93,32 @@ impl Outgoing {
 
 /// The writing task: ends on an error of the socket, which the reader notices too.
 async fn write_all(
-    mut writer: OwnedWriteHalf,
+    socket: Arc<Socket>,
     mut packets: mpsc::UnboundedReceiver<Vec<u8>>,
     waiting: Arc<AtomicUsize>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while packets.recv_many(&mut batch, BATCH).await > 0 {
         let size: usize = batch.iter().map(Vec::len).sum();
-        if let Err(error) = write_batch(&mut writer, batch.drain(..)).await {
+        if let Err(error) = write_batch(&socket, batch.drain(..)).await {
             tracing::debug!(%error, "cannot write to the daemon");
-            return;
+            break;
         }
         waiting.fetch_sub(size, Ordering::Relaxed);
     }
+    socket.shut_down();
 }
 
-async fn write_batch(
-    writer: &mut OwnedWriteHalf,
-    packets: impl Iterator<Item = Vec<u8>>,
-) -> io::Result<()> {
+async fn write_batch(socket: &Socket, packets: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
     let mut rest: VecDeque<Bytes> = packets.map(Bytes::from).collect();
     while !rest.is_empty() {
         let slices: Vec<IoSlice<'_>> = rest.iter().map(|packet| IoSlice::new(packet)).collect();
-        let mut written = match writer.write_vectored(&slices).await {
+        let mut written = match socket.try_write(&slices) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                socket.writable().await?;
+                continue;
+            }
             written => written?,
         };
         if written == 0 {
@@ -134,7 +141,7 @@ async fn write_batch(
 /// The receiving end.
 #[derive(Debug)]
 pub struct Incoming {
-    reader: OwnedReadHalf,
+    socket: Arc<Socket>,
     buffer: BytesMut,
 }
 
@@ -155,7 +162,7 @@ impl Incoming {
             if self.buffer.capacity() - self.buffer.len() < READ_AT_LEAST {
                 self.buffer.reserve(READ_CHUNK);
             }
-            match self.reader.read_buf(&mut self.buffer).await {
+            match self.socket.read(&mut self.buffer).await {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => return Err(Error::Disconnected),
                 Ok(_) => {}

@@ -85,7 +85,7 @@ impl Fake {
 
 async fn connected_with(limits: Limits) -> (Client, Fake) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let (outgoing, incoming) = link::open(theirs, usize::MAX);
+    let (outgoing, incoming) = link::open(theirs, usize::MAX).unwrap();
     let mut fake = Fake { outgoing, incoming };
     let hello = async {
         let hello = fake.expect::<GetPnn>().await;

@@ -37,7 +37,7 @@ impl Place {
         let _ = std::fs::remove_file(self.socket());
         let listener = UnixListener::bind(self.socket()).unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let (outgoing, incoming) = link::open(stream, usize::MAX);
+        let (outgoing, incoming) = link::open(stream, usize::MAX).unwrap();
         answer(outgoing, incoming).await;
     }
 }

@@ -63,6 +63,8 @@ pub struct Cluster {
     pub leader_timeout: Duration,
     /// Whether this node may lead.
     pub leader_capability: bool,
+    /// How long the daemon looks for another node's answer before it sleeps; zero: not at all.
+    pub busy_poll: Duration,
     /// Who finds out who is a member and who leads.
     pub manager: Manager,
     /// The options for [`Manager::Etcd`].
@@ -135,6 +137,7 @@ impl Default for Cluster {
             nodes_list: None,
             leader_timeout: Duration::from_secs(5),
             leader_capability: true,
+            busy_poll: Duration::from_micros(100),
             manager: Manager::Native,
             etcd: Etcd::default(),
         }

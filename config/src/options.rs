@@ -224,6 +224,21 @@ pub const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         section: "cluster",
+        name: "busy poll",
+        default: Some("100"),
+        since: Since::Remix,
+        doc: "microseconds that the daemon stays awake for other nodes' answers while nodes are talking; 0: not at all",
+        takes: "microseconds, 0 to 1000",
+        set: Setter::Integer(|conf, micros| {
+            if micros > 1000 {
+                return Err(invalid("cluster", "busy poll", &micros.to_string()));
+            }
+            conf.cluster.busy_poll = Duration::from_micros(micros.into());
+            Ok(())
+        }),
+    },
+    OptionSpec {
+        section: "cluster",
         name: "manager",
         default: Some("native"),
         since: Since::Remix,

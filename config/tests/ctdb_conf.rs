@@ -344,7 +344,7 @@ fn errors_name_file_and_line() {
              (right is: seconds, 1 to 2147483647)\n\
              {file}:4: conf: unknown option [cluster] -> \"no such\" (options of [cluster]: transport, \
              node address, cluster lock, recovery lock, nodes list, leader timeout, leader capability, \
-             manager, etcd endpoints, etcd prefix, etcd lease, etcd ca file, etcd certificate file, \
+             busy poll, manager, etcd endpoints, etcd prefix, etcd lease, etcd ca file, etcd certificate file, \
              etcd key file)\n\
              {file}:5: syntax error (a line is [section], name = value, or # comment)\n\
              Failed to load config file {file}"
@@ -352,6 +352,16 @@ fn errors_name_file_and_line() {
     );
     assert_eq!(error.errno(), 22);
     assert!(Config::load(Path::new("/")).is_err());
+}
+
+#[test]
+fn the_daemon_stays_awake_for_a_moment_only() {
+    let load = |text: &str| Config::load(&Etc::new(text).file());
+    let of = |text| load(text).map(|(config, _)| config.cluster.busy_poll);
+    assert_eq!(of("").unwrap(), Duration::from_micros(100));
+    assert_eq!(of("[cluster]\nbusy poll = 0\n").unwrap(), Duration::ZERO);
+    let error = of("[cluster]\nbusy poll = 1001\n").unwrap_err().to_string();
+    assert!(error.contains("microseconds, 0 to 1000"), "{error}");
 }
 
 #[test]

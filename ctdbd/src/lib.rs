@@ -14,6 +14,7 @@
 //! The decisions are made in the crates `database`, `cluster` and `service`; here they are carried out.
 #![forbid(unsafe_code)]
 
+mod alarm;
 pub mod arguments;
 pub mod clusterd;
 pub mod daemon;
@@ -25,5 +26,4 @@ pub mod startup;
 mod stdin;
 pub mod tdb_store;
 mod transport;
-mod watched;
 pub mod workers;

@@ -100,7 +100,7 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     let (me, listener) = bind_nodes(&setup, port)?;
     setup.log.set_node(me);
     info!("PNN is {me}");
-    if setup.config.legacy.realtime_scheduling && !setup.paths.test_mode() {
+    if setup.is_realtime() {
         sys::realtime::set().context("cannot set real-time scheduling")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -169,6 +169,10 @@ fn read_configuration(options: Options) -> anyhow::Result<Setup> {
 }
 
 impl Setup {
+    fn is_realtime(&self) -> bool {
+        self.config.legacy.realtime_scheduling && !self.paths.test_mode()
+    }
+
     fn check_directories(&self) -> anyhow::Result<()> {
         for (kind, directory) in self.config.database.directories() {
             sys::dir::check_writable(directory)
@@ -225,6 +229,7 @@ impl Setup {
         if let Err(error) = sys::memory::lock_all() {
             warn!(%error, "cannot lock the memory");
         }
+        let realtime = self.is_realtime();
         shell::run(Parts {
             daemon,
             outputs,
@@ -234,6 +239,7 @@ impl Setup {
             listener,
             nodes,
             nodes_source: self.nodes_source,
+            realtime,
             failover_disabled: self.config.failover.disabled,
             etcd,
             cluster: self.config.cluster,

@@ -7,11 +7,10 @@ use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use client::socket;
 use nix::sys::stat::{SFlag, fstat};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-
-use crate::watched;
 
 /// Returns when standard input has ended; never if it is nothing that can be watched (a file, a terminal, /dev/null).
 pub(crate) async fn ended(kinds: &[SFlag]) {
@@ -40,7 +39,7 @@ fn watched(kinds: &[SFlag]) -> io::Result<Option<AsyncFd<OwnedFd>>> {
     if !kinds.contains(&kind) {
         return Ok(None);
     }
-    watched::watched(stdin, Interest::READABLE).map(Some)
+    socket::watched(stdin, Interest::READABLE).map(Some)
 }
 
 #[cfg(test)]
@@ -53,7 +52,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn the_end_of_a_pipe_is_seen_behind_what_is_in_it() {
         let (reader, mut writer) = io::pipe().unwrap();
-        let input = watched::watched(OwnedFd::from(reader), Interest::READABLE).unwrap();
+        let input = socket::watched(OwnedFd::from(reader), Interest::READABLE).unwrap();
         writer.write_all(b"for somebody else").unwrap();
         let early = tokio::time::timeout(Duration::from_millis(50), hung_up(&input)).await;
         assert!(early.is_err());

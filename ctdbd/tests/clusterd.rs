@@ -45,7 +45,7 @@ impl Rig {
         let stdin = process.stdin.take();
         let connection = tokio::time::timeout(LIMIT, listener.accept()).await;
         let (stream, _) = connection.expect("it does not connect").unwrap();
-        let (outgoing, incoming) = link::open(stream, usize::MAX);
+        let (outgoing, incoming) = link::open(stream, usize::MAX).unwrap();
         Self {
             base,
             process,

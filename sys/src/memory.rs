@@ -1,4 +1,4 @@
-//! Keeping a daemon's memory from being paged out.
+//! A daemon's memory: kept from being paged out, and given back.
 
 use std::hint::black_box;
 use std::io;
@@ -8,6 +8,12 @@ use nix::unistd::geteuid;
 
 /// Stack that is brought in before it is locked; C locks as much.
 const STACK: usize = 10_000;
+/// Bytes from which on a block of the heap is a mapping of its own, which goes when it is freed.
+#[cfg(target_env = "gnu")]
+const LARGE_BLOCK: i32 = 1 << 20;
+/// Bytes that stay free at the end of the heap.
+#[cfg(target_env = "gnu")]
+const KEPT: i32 = 4 << 20;
 
 /// Locks what is mapped now, and some stack to grow into. Mappings to come are not locked, as in C:
 /// databases are mapped whole, and mapping them could fail then. Does nothing unless the process
@@ -29,6 +35,26 @@ pub fn lock_all() -> io::Result<()> {
 /// What munlockall(2) says.
 pub fn unlock_all() -> io::Result<()> {
     Ok(munlockall()?)
+}
+
+/// Has the heap keep at most a few MiB of free memory, and large blocks none. Left alone, the C library learns from the
+/// first large block that is freed to keep up to 64 MiB.
+pub fn keep_little() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets numbers of malloc's
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BLOCK);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
+    }
+}
+
+/// Gives the heap's free pages back to the system: after work that needs much memory for a moment, and not soon again.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it touches nothing but what is free, and takes malloc's own locks
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 #[cfg(test)]

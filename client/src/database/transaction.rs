@@ -5,17 +5,17 @@
 //!  fetch    what this transaction wrote, or the local file, which all nodes have
 //!  commit   sequence number + 1; TRANS3_COMMIT with all changes
 //!              0        done
-//!              other    a recovery has been: is the sequence number one more?  yes: done
-//!                                                                             no: once more
+//!              other    a recovery has been: is the sequence number this commit's?  yes: done
+//!                                                                         as before: once more
 //!  end      unlock
 //! ```
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wire::coding::Decode;
+use wire::coding::{Decode, Encode};
 use wire::control::Trans3Commit;
-use wire::types::{GLockMode, RecBuffer, RecordHeader, SEQNUM_KEY};
+use wire::types::{GLockMode, RecBuffer, RecBufferRef, Record, RecordHeader, SEQNUM_KEY};
 use wire::{Pnn, ReqId};
 
 use super::DatabaseKind;
@@ -178,19 +178,14 @@ impl Transaction<'_> {
     }
 
     fn push(&self, changes: &mut RecBuffer, old: RecordHeader, (key, value): (&[u8], &[u8])) {
-        let header = RecordHeader {
-            rsn: old.rsn.wrapping_add(1),
-            dmaster: self.db.node(),
-            ..old
-        };
+        let header = next(old, self.db.node());
         changes.push(ReqId(0), Some(header), key, value);
     }
 
     async fn write(&self, mut changes: RecBuffer, deadline: Deadline) -> Result<()> {
         let held = self.db.hold_chain(SEQNUM_KEY, deadline).await?;
         let before = self.db.sequence_number()?;
-        let after = before.wrapping_add(1);
-        let number = after.to_ne_bytes();
+        let number = before.wrapping_add(1).to_ne_bytes();
         let (header, _) = self.stored(SEQNUM_KEY)?;
         drop(held);
         self.push(&mut changes, header, (SEQNUM_KEY, &number));
@@ -203,11 +198,13 @@ impl Transaction<'_> {
             let held = self.db.hold_chain(SEQNUM_KEY, deadline).await;
             let held = held.map_err(|error| self.unknown(before, error.to_string()))?;
             let now = self.db.sequence_number()?;
+            let ours = self.is_stored(&changes)?;
             drop(held);
-            match now {
-                now if now == after => return Ok(()),
-                now if now == before => {}
-                now => return Err(self.unknown(before, format!("it is {now} now"))),
+            if ours {
+                return Ok(());
+            }
+            if now != before {
+                return Err(self.unknown(before, format!("it is {now} now")));
             }
             let left = deadline
                 .left("TRANS3_COMMIT", self.db.node())
@@ -215,6 +212,20 @@ impl Transaction<'_> {
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(PAUSES.1);
         }
+    }
+
+    /// Whether these are what the local copy has. The sequence number alone may be another node's: one that this node has
+    /// lost for a while knows nothing of the locks here.
+    fn is_stored(&self, changes: &RecBuffer) -> Result<bool> {
+        let bytes = changes.to_bytes();
+        for change in RecBufferRef::from_bytes(&bytes)?.records_with_header() {
+            let change = change?;
+            let (stored, value) = self.stored(change.key)?;
+            if !is_of(change, (&stored, &value), self.db.kind()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Sends the changes; an inner error is the daemon's refusal.
@@ -250,6 +261,27 @@ impl Transaction<'_> {
     }
 }
 
+/// The header of a record that this node writes.
+fn next(old: RecordHeader, node: Pnn) -> RecordHeader {
+    RecordHeader {
+        rsn: old.rsn.wrapping_add(1),
+        dmaster: node,
+        ..old
+    }
+}
+
+/// Whether a record is what a change has made of it. A recovery leaves a persistent database's headers as they are; a
+/// replicated one's have the leader as their node from then on.
+fn is_of(change: Record<'_>, stored: (&RecordHeader, &[u8]), kind: DatabaseKind) -> bool {
+    let (header, value) = stored;
+    let same = |ours: RecordHeader| {
+        let same_node = ours.dmaster == header.dmaster || kind == DatabaseKind::Replicated;
+        ours.rsn == header.rsn && same_node
+    };
+    // of a deleted record nothing may be left
+    value == change.data && (value.is_empty() || change.header.is_some_and(same))
+}
+
 /// For unlocking after a commit that took all its time.
 const SHORT: Duration = Duration::from_secs(5);
 
@@ -260,3 +292,41 @@ const NEW: RecordHeader = RecordHeader {
     reserved: 0,
     flags: wire::types::RecordFlags::empty(),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: Pnn = Pnn(1);
+
+    fn change(data: &[u8]) -> Record<'_> {
+        Record {
+            reqid: ReqId(0),
+            header: Some(next(NEW, ME)),
+            key: b"k",
+            data,
+        }
+    }
+
+    #[test]
+    fn another_nodes_commit_is_not_taken_for_this_one() {
+        use DatabaseKind::{Persistent, Replicated};
+        let (ours, theirs) = (next(NEW, ME), next(NEW, Pnn(2)));
+        let later = next(ours, ME);
+        let is = |header, value: &[u8], kind| is_of(change(b"5"), (header, value), kind);
+        assert!(is(&ours, b"5", Persistent));
+        assert!(!is(&theirs, b"5", Persistent), "the same by another node");
+        assert!(is(&theirs, b"5", Replicated), "after a recovery of node 2");
+        for kind in [Persistent, Replicated] {
+            assert!(!is(&ours, b"4", kind));
+            assert!(!is(&later, b"5", kind), "written once more");
+        }
+    }
+
+    #[test]
+    fn of_a_deleted_record_nothing_is_left() {
+        let deleted = change(b"");
+        assert!(is_of(deleted, (&NEW, b""), DatabaseKind::Persistent));
+        assert!(!is_of(deleted, (&NEW, b"5"), DatabaseKind::Persistent));
+    }
+}

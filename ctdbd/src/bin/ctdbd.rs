@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         logging::complain(PROGRAM, &format!("INTERNAL ERROR: {panic}"));
         std::process::abort();
     }));
+    sys::memory::keep_little();
     match startup::run(options) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {

@@ -1,8 +1,7 @@
 //! The loop around the manager.
 
 use std::collections::VecDeque;
-use std::future::pending;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use client::link::{Incoming, Outgoing};
 use cluster::Time;
@@ -11,7 +10,7 @@ use cluster::manager::{CoordinatorSettings, Input, LockEvent, Manager, Output, O
 use config::{Etcd, LogLevel, Paths};
 use nix::sys::stat::SFlag;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
+use wire::control::Request;
 use wire::packet::{Header, Packet};
 
 use super::Args;
@@ -19,11 +18,12 @@ use super::coordinator::Coordinator;
 use super::lock::Lock;
 use super::talk::{Heard, Rest, Talk};
 use super::trace::{In, Out};
+use crate::alarm::Alarm;
 use crate::logging::LogHandle;
 use crate::stdin;
 
 /// How often ctdbd is asked for its debug level, as 4.17's recovery daemon does.
-const DEBUG_INTERVAL: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
 /// Why the shell has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -50,6 +50,10 @@ pub struct Shell {
     /// What happened while outputs were carried out.
     inputs: VecDeque<Input>,
     outputs: Outputs,
+    /// A recovery has been since the memory was given back: a leader has all records of a database in hand.
+    recovered: bool,
+    /// When it is time to ask for the debug level.
+    second: Time,
     end: Option<End>,
 }
 
@@ -91,6 +95,8 @@ impl Shell {
             level,
             inputs: VecDeque::new(),
             outputs,
+            recovered: false,
+            second: Time::ZERO,
             end: None,
         }
     }
@@ -106,7 +112,10 @@ impl Shell {
     }
 
     async fn serve(&mut self, mut incoming: Incoming) -> End {
-        let mut debug_interval = tokio::time::interval(DEBUG_INTERVAL);
+        let alarm = match Alarm::new() {
+            Ok(alarm) => alarm,
+            Err(error) => return End::GaveUp(format!("cannot make a timer: {error}")),
+        };
         let mut parent = std::pin::pin!(stdin::ended(&[SFlag::S_IFSOCK, SFlag::S_IFIFO]));
         let mut terminate = match signal(SignalKind::terminate()) {
             Ok(terminate) => terminate,
@@ -134,8 +143,7 @@ impl Shell {
                 },
                 event = self.lock.event() => self.on_lock(event),
                 news = self.coordinator.event() => self.inputs.push_back(Input::Coordinator(news)),
-                () = sleep_until(deadline) => self.on_time(),
-                _ = debug_interval.tick() => self.ask_debug_level(),
+                () = alarm.wait(deadline) => self.on_time(),
             }
             self.carry_out();
         }
@@ -149,7 +157,7 @@ impl Shell {
     /// When something is due, if nothing else happens.
     fn deadline(&self) -> Option<Instant> {
         let due = [self.manager.poll_timeout(), self.talk.next_deadline()];
-        let first = due.into_iter().flatten().min()?;
+        let first = due.into_iter().flatten().fold(self.second, Time::min);
         // none: too far away to matter
         self.start.checked_add(first.since(Time::ZERO))
     }
@@ -161,6 +169,11 @@ impl Shell {
         }
         if self.manager.poll_timeout().is_some_and(|due| due <= now) {
             self.inputs.push_back(Input::Timer);
+        }
+        if self.second <= now {
+            self.second = now + SECOND;
+            self.ask_debug_level();
+            self.tidy();
         }
     }
 
@@ -181,6 +194,13 @@ impl Shell {
         let send = &mut |packet: &Packet<'_>| send(&self.outgoing, packet);
         if let Some(heard) = self.talk.ask_debug_level(now, send) {
             self.heard(heard);
+        }
+    }
+
+    /// Gives back what a recovery has needed, when it is over.
+    fn tidy(&mut self) {
+        if std::mem::take(&mut self.recovered) {
+            sys::memory::give_back();
         }
     }
 
@@ -205,6 +225,7 @@ impl Shell {
 
     fn perform(&mut self, output: Output) {
         tracing::trace!("out: {}", Out(&output));
+        self.recovered |= is_end_of_recovery(&output);
         let now = self.now();
         let send = &mut |packet: &Packet<'_>| send(&self.outgoing, packet);
         match self.talk.perform(now, output, send) {
@@ -216,6 +237,16 @@ impl Shell {
             Rest::Exit(reason) => self.end = Some(End::GaveUp(reason)),
         }
     }
+}
+
+fn is_end_of_recovery(output: &Output) -> bool {
+    matches!(
+        output,
+        Output::Control {
+            request: Request::EndRecovery,
+            ..
+        }
+    )
 }
 
 /// False: it was not sent, and the reason is in the log.
@@ -230,11 +261,4 @@ fn send(outgoing: &Outgoing, packet: &Packet<'_>) -> bool {
         tracing::error!(%error, ?operation, pnn = destination.0, "cannot send to ctdbd");
     }
     sent.is_ok()
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => pending().await,
-    }
 }

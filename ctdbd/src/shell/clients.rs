@@ -9,12 +9,12 @@ use tracing::{debug, error, warn};
 use wire::ClientId;
 use wire::packet::{Body, Packet};
 
-use super::client_socket::ClientSocket;
 use super::frames::Frames;
 use super::link::{Link, Read, Stream};
 use super::rarely::Rarely;
 use super::{Handle, Shell, Target};
 use crate::daemon::Input;
+use client::socket::Socket;
 
 /// Answers that may wait for a client that goes on asking and does not read; C has no limit for them.
 const REPLIES: usize = 1_000_000;
@@ -46,7 +46,7 @@ fn welcome(handle: &Handle, stream: UnixStream) {
             0
         }
     };
-    let socket = match ClientSocket::new(stream) {
+    let socket = match Socket::new(stream) {
         Ok(socket) => socket,
         Err(error) => return error!(%error, "cannot watch a client"),
     };

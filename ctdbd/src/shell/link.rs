@@ -10,13 +10,15 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::client_socket::{ClientSocket, LONGEST};
+use client::socket::{LONGEST, Socket};
 
 /// Packets in one `writev`.
 const BATCH: usize = 64;
 /// Bytes from which on a queue is congested: a client is not read from until it reads, and what it asks for cannot take
 /// the daemon's memory.
 pub(crate) const CONGESTED: usize = 64 << 20;
+/// Bytes in a queue whose memory is given back to the system when it goes.
+const LARGE: usize = 1 << 20;
 /// A connection that is congested and takes nothing for so long is ended.
 const STALLED: Duration = Duration::from_secs(20);
 
@@ -34,7 +36,7 @@ pub(crate) enum Read {
 /// A stream of either kind, in non-blocking use.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Client(ClientSocket),
+    Client(Socket),
     Tcp(TcpStream),
 }
 
@@ -198,5 +200,15 @@ impl Link {
         }
         self.written = done;
         Ok(())
+    }
+}
+
+impl Drop for Link {
+    /// What a deaf peer has made the heap grow by may lie below what is still in use.
+    fn drop(&mut self) {
+        if self.bytes >= LARGE {
+            self.queue = VecDeque::new();
+            sys::memory::give_back();
+        }
     }
 }

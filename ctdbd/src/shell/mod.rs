@@ -10,8 +10,7 @@
 //! ```
 
 pub(crate) mod addresses;
-mod alarm;
-mod client_socket;
+mod busy_poll;
 pub(crate) mod clients;
 pub(crate) mod frames;
 pub(crate) mod link;
@@ -40,6 +39,7 @@ use wire::tunables::Tunables;
 use wire::types::SockAddr;
 use wire::{ClientId, Pnn, Time};
 
+use crate::alarm::Alarm;
 use crate::clusterd;
 use crate::daemon::{Daemon, Input, Output};
 use crate::events::{self, Keeper};
@@ -47,7 +47,7 @@ use crate::lock_helper::{LockHelper, Outcome};
 use crate::logging::LogHandle;
 use crate::transport::Transport;
 use crate::workers::{DatabaseFile, Event, Job, JobId, Limits, Pool, Program};
-use alarm::Alarm;
+use busy_poll::BusyPoll;
 use frames::Frames;
 use link::Link;
 use manager::Manager;
@@ -76,6 +76,8 @@ pub struct Parts {
     pub nodes_source: NodesSource,
     /// What ctdb.conf says about the cluster.
     pub cluster: Cluster,
+    /// The daemon has real-time priority.
+    pub realtime: bool,
     /// `failover: disabled` of ctdb.conf.
     pub failover_disabled: bool,
     /// The options of `manager = etcd`, and which life of the daemon it is: random.
@@ -119,6 +121,7 @@ pub(crate) struct Shell {
     armed: Option<Time>,
     exit: Rc<Notify>,
     exit_code: Option<i32>,
+    busy_poll: BusyPoll,
     this: std::rc::Weak<RefCell<Shell>>,
 }
 
@@ -187,6 +190,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
             armed: None,
             exit: Rc::new(Notify::new()),
             exit_code: None,
+            busy_poll: BusyPoll::new(parts.cluster.busy_poll, parts.realtime),
             this: this.clone(),
         })
     });
@@ -197,6 +201,9 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
     tokio::task::spawn_local(clients::accept(handle.clone(), socket));
     tokio::task::spawn_local(crate::transport::accept(handle.clone(), listener));
     handle.borrow_mut().connect_nodes(&parts.nodes);
+    if handle.borrow().busy_poll.is_on() {
+        tokio::task::spawn_local(busy_poll::run(handle.clone()));
+    }
     orphans::start();
     if test_mode {
         tokio::task::spawn_local(end_with_test(handle.clone()));
@@ -265,6 +272,9 @@ impl Shell {
 
     /// The same without sending: for several inputs in one turn. [`Shell::flush`] must follow.
     pub(crate) fn input_unflushed(&mut self, input: Input) {
+        if self.busy_poll.is_on() && matches!(input, Input::NodePacket { .. }) {
+            self.busy_poll.heard(Instant::now());
+        }
         let mut next = Some(input);
         while let Some(input) = next {
             let mut out = Vec::new();
@@ -280,7 +290,12 @@ impl Shell {
 
     /// Writes out every queue that has something.
     pub(crate) fn flush(&mut self) {
-        for target in std::mem::take(&mut self.unflushed) {
+        let targets = std::mem::take(&mut self.unflushed);
+        if self.busy_poll.is_on() && !targets.is_empty() {
+            let to_nodes_alone = !targets.iter().any(|to| matches!(to, Target::Client(_)));
+            self.busy_poll.sent(Instant::now(), to_nodes_alone);
+        }
+        for target in targets {
             let link = match target {
                 Target::Client(client) => self.clients.get_mut(&client),
                 Target::Node(node) => self.transport.link(node),

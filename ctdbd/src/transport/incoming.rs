@@ -15,6 +15,9 @@ use crate::shell::frames::Frames;
 use crate::shell::link::{Read, Stream};
 use crate::shell::rarely::Rarely;
 
+/// Longer than it takes to connect to a node that is there. One that cannot be reached is heard all the same.
+const WAY_BACK: Duration = Duration::from_millis(50);
+
 /// Takes connections for as long as the daemon runs.
 pub(crate) async fn accept(handle: Handle, listener: TcpListener) {
     let mut said = Rarely::default();
@@ -56,6 +59,7 @@ fn welcome(handle: &Handle, stream: TcpStream, address: std::net::IpAddr) {
 
 async fn read(handle: Handle, node: Pnn, stream: Stream) {
     let mut frames = handle.borrow().new_frames();
+    let _ = tokio::time::timeout(WAY_BACK, can_answer(&handle, node)).await;
     while stream.readable().await.is_ok() {
         let read = match stream.try_read(frames.buffer()) {
             Ok(Read::End) => break,
@@ -72,6 +76,15 @@ async fn read(handle: Handle, node: Pnn, stream: Stream) {
     }
     warn!(%node, "the connection from a node ended");
     went_down(&handle, node);
+}
+
+/// The other side may know of both connections first, and ask at once: an answer would find no way back.
+async fn can_answer(handle: &Handle, node: Pnn) {
+    let up = match handle.borrow().transport.peers.get(&node) {
+        Some(peer) if peer.outgoing.is_none() => peer.can_answer.clone(),
+        _ => return,
+    };
+    up.notified().await;
 }
 
 /// Hands over the packets of one read. False: what came is no packet.

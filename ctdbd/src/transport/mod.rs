@@ -4,7 +4,7 @@
 //! connects it only reads. A node counts as connected when both are up.
 //!
 //! ```text
-//!          outgoing: connecting ──▶ up ──▶ (any end) ──▶ both dropped, connecting again after a second
+//!          outgoing: connecting ──▶ up ──▶ (any end) ──▶ both dropped, connecting again, at once if it lasted for a second
 //!          incoming: none ──▶ up (address checked, one at a time) ──▶ (any end) ──▶ the same
 //! ```
 
@@ -13,8 +13,10 @@ mod outgoing;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use cluster::membership::NodeEntry;
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tracing::error;
 use wire::Pnn;
@@ -43,7 +45,9 @@ struct Peer {
     /// The task that connects, and connects again.
     connector: AbortHandle,
     /// Told to drop what there is and start anew.
-    restart: std::rc::Rc<tokio::sync::Notify>,
+    restart: Rc<Notify>,
+    /// Tells that `outgoing` is up.
+    can_answer: Rc<Notify>,
     connected: bool,
     behind: Behind,
 }
@@ -104,7 +108,7 @@ impl Transport {
         for (pnn, address) in wanted {
             let own = self.own;
             self.peers.entry(pnn).or_insert_with(|| {
-                let restart = std::rc::Rc::new(tokio::sync::Notify::new());
+                let restart = Rc::new(Notify::new());
                 let task =
                     outgoing::keep_connected(handle.clone(), pnn, own, address, restart.clone());
                 let connector: JoinHandle<()> = tokio::task::spawn_local(task);
@@ -115,6 +119,7 @@ impl Transport {
                     incoming: None,
                     connector,
                     restart,
+                    can_answer: Rc::default(),
                     connected: false,
                     behind: Behind::default(),
                 }

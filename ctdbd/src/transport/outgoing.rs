@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::{debug, error, warn};
 use wire::Pnn;
 
@@ -15,7 +16,8 @@ use crate::shell::Handle;
 use crate::shell::clients::until;
 use crate::shell::link::{Link, Stream};
 
-/// A try takes no longer, and the next comes after as long: a node that is up is found quickly.
+/// A try takes no longer, and the next comes after as long: a node that is up is found quickly. A connection that lasted
+/// for less was refused, or is not wanted.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Connects for as long as the node is in the nodes file.
@@ -31,8 +33,16 @@ pub(super) async fn keep_connected(
             Ok(Ok(stream)) => {
                 // word that was left while there was no connection is not about this one
                 let _ = tokio::time::timeout(Duration::ZERO, restart.notified()).await;
+                let since = Instant::now();
                 use_connection(&handle, node, stream, &restart).await;
-                went_down(&handle, node);
+                if outgoing(&handle, node, |_| ()).is_some() {
+                    went_down(&handle, node);
+                }
+                // else both were dropped, and a new one of the other side may be there already
+                if since.elapsed() >= RETRY {
+                    // a node that went on after a pause, or that was taken for dead, is back at once
+                    continue;
+                }
             }
             Ok(Err(error)) => debug!(%node, %error, "cannot connect"),
             Err(_) => continue,
@@ -65,6 +75,7 @@ async fn use_connection(handle: &Handle, node: Pnn, stream: TcpStream, restart: 
             return;
         };
         peer.outgoing = Some(link);
+        peer.can_answer.notify_waiters();
     }
     came_up(handle, node);
     let mut unwanted = bytes::BytesMut::new();
