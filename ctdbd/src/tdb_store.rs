@@ -161,6 +161,13 @@ impl Store for TdbStore {
         self.databases.remove(&db);
     }
 
+    fn size(&self, db: DbId) -> u64 {
+        // not as it is mapped here: others make it grow
+        let file = self.tdb(db).ok().map(Tdb::path);
+        file.and_then(|path| path.metadata().ok())
+            .map_or(0, |metadata| metadata.len())
+    }
+
     fn try_lock(&mut self, db: DbId, key: &[u8]) -> Result<Lock, StoreError> {
         let held = self.tdb(db)?.try_lock_chain(key).map_err(failed)?;
         Ok(if held { Lock::Held } else { Lock::Busy })

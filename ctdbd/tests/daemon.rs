@@ -12,7 +12,8 @@ use wire::coding::{Decode, Encode};
 use wire::control::{self, Request};
 use wire::packet::{ControlFlags, function};
 use wire::types::{
-    NodeFlags, NotifyData, PullDbExt, RecBuffer, RecordHeader, RecoveryMode, TransDb, TraverseStart,
+    DbSize, DbSizes, NodeFlags, NotifyData, PullDbExt, RecBuffer, RecordHeader, RecoveryMode,
+    TransDb, TraverseStart,
 };
 use wire::{Generation, Pnn, ReqId, Srvid};
 
@@ -374,6 +375,20 @@ fn the_memory_dump_has_the_form_that_scripts_know() {
             .skip(1)
             .all(|line| line.contains(" bytes in ") && line.ends_with(" (ref 0) 0x0"))
     );
+}
+
+#[test]
+fn who_wants_a_recovery_says_how_large_its_databases_are() {
+    let mut cluster = Cluster::new(2);
+    let db = cluster.attach(0, &volatile());
+    let srvid = Srvid::RECOVERY_WANTED;
+    cluster.ask(1, Pnn::CURRENT, &Request::RegisterSrvid(srvid));
+    cluster.put(0, db, b"k", RecordHeader::default());
+    let active = Request::SetRecmode(RecoveryMode::Active);
+    assert_eq!(cluster.ask(0, Pnn::CURRENT, &active).0, 0);
+    let dbs = vec![DbSize { db, kib: 1 }];
+    let data = DbSizes { dbs }.to_bytes();
+    assert_eq!(cluster.take(1), [Got::Message { srvid, data }]);
 }
 
 #[test]

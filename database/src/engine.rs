@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tracing::warn;
 use wire::tunables::Tunables;
-use wire::types::Statistics;
+use wire::types::{DbSize, DbSizes, Statistics};
 use wire::{ClientId, DbId, Pnn, ReqId, Time};
 
 use crate::ClusterView;
@@ -308,6 +308,16 @@ impl Engine {
     #[must_use]
     pub fn database_ids(&self) -> Vec<DbId> {
         self.databases.keys().copied().collect()
+    }
+
+    /// How large they are.
+    #[must_use]
+    pub fn database_sizes(&self, store: &dyn Store) -> DbSizes {
+        let kib = |db| u32::try_from(store.size(db) / 1024).unwrap_or(u32::MAX);
+        let sizes = self.databases.keys().map(|&db| DbSize { db, kib: kib(db) });
+        DbSizes {
+            dbs: sizes.collect(),
+        }
     }
 
     /// How many databases are attached.

@@ -65,6 +65,8 @@ pub trait Store {
     fn tunables_changed(&mut self, _: &Tunables) {}
     /// Closes a database that is being detached.
     fn close(&mut self, db: DbId);
+    /// How many bytes the file has; 0 where that cannot be found out.
+    fn size(&self, db: DbId) -> u64;
 
     /// Tries to lock the chain of `key`.
     fn try_lock(&mut self, db: DbId, key: &[u8]) -> Result<Lock, StoreError>;

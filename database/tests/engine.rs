@@ -37,6 +37,9 @@ impl Store for MapStore {
         })
     }
     fn close(&mut self, _: DbId) {}
+    fn size(&self, _: DbId) -> u64 {
+        self.records.len() as u64 * 1024
+    }
     fn try_lock(&mut self, _: DbId, key: &[u8]) -> Result<Lock, StoreError> {
         if self.broken {
             return Err(StoreError::Failed("input/output error".into()));

@@ -96,8 +96,9 @@ impl Srvid {
     pub const RECOVERY: Self = Self(0xF001_0000_0000_0000);
     /// Banning credits for a node.
     pub const BANNING: Self = Self(0xF002_0000_0000_0000);
-    /// Of this implementation alone, without data: the sender's recovery mode has become ACTIVE, so the leader looks at
-    /// once. Upstream's daemons have nobody who listens, and drop it.
+    /// Of this implementation alone: the sender's recovery mode has become ACTIVE, so the leader looks at once. The data
+    /// says how large its databases are ([`DbSizes`](crate::types::DbSizes)). Upstream's daemons have nobody who listens,
+    /// and drop it.
     pub const RECOVERY_WANTED: Self = Self(0xF0DB_0000_0000_0000);
     /// Election data.
     pub const ELECTION: Self = Self(0xF100_0000_0000_0000);

@@ -251,6 +251,7 @@ fn cases() -> Vec<Case> {
             "PushRecord.keylen" PushRecord, at 32, BYTES: |n| pushed(n, 3);
             "PushRecord.valuelen" PushRecord, at 39, BYTES: |n| pushed(3, n);
             "DbMap.count" DbMap, at 0, ITEMS: |n| DbMap { dbs: vec![DbIdFlags { db: DbId(1), flags: DbFlags::STICKY }; n] };
+            "DbSizes.count" DbSizes, at 0, ITEMS: |n| DbSizes { dbs: vec![DbSize { db: DbId(1), kib: 7 }; n] };
             "NodeMap.count" NodeMap, at 0, ITEMS: |n| NodeMap { nodes: vec![NodeAndFlags { pnn: Pnn(1), flags: NodeFlags::BANNED, addr: addr() }; n] };
             "VnnMap.count" VnnMap, at 4, ITEMS: |n| VnnMap { generation: Generation(1), map: vec![Pnn(1); n] };
             "PublicIpList.count" PublicIpList, at 0, ITEMS: |n| PublicIpList { ips: vec![PublicIp { pnn: Pnn(1), addr: addr() }; n] };

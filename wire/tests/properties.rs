@@ -19,7 +19,7 @@ use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, TunnelId};
 macro_rules! each_type {
     ($run:ident) => {
         $run!(
-            AddrInfo BanState Capabilities Connection ConnectionList DbIdFlags DbMap DbSeqnum
+            AddrInfo BanState Capabilities Connection ConnectionList DbIdFlags DbMap DbSeqnum DbSize DbSizes
             DbStatistics DbVacuum DisableMessage EchoData ElectionMessage Iface IfaceList IfaceName
             Ignored KeyData LatencyCounter NodeAndFlags NodeFlagChange NodeMap NotifyData
             OwnedRecord PidSrvid PublicIp PublicIpInfo PublicIpList PullDb PullDbExt PushRecord

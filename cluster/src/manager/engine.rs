@@ -18,7 +18,7 @@ use super::leader::Leadership;
 use super::member::Member;
 use super::monitor::{Home, Peers};
 use super::ports::Io;
-use super::recovery::Recovery;
+use super::recovery::{Recovery, Sizes};
 use super::requests::{Gate, SRVIDS};
 use super::takeover::Takeover;
 use super::view::View;
@@ -55,6 +55,8 @@ pub(super) struct Engine {
     pub(super) unanswered_since: Option<Time>,
     pub(super) culprits: Culprits,
     pub(super) recovery: Option<Recovery>,
+    /// Of the databases, as the nodes' daemons have said.
+    pub(super) sizes: Sizes,
     pub(super) need_recovery: bool,
     pub(super) takeover: Takeover,
     pub(super) need_takeover: bool,
@@ -95,6 +97,7 @@ impl Engine {
             unanswered_since: None,
             culprits: Culprits::default(),
             recovery: None,
+            sizes: Sizes::default(),
             need_recovery: false,
             takeover: Takeover::default(),
             need_takeover: false,
@@ -220,6 +223,7 @@ impl Engine {
             .part::<Election>("election", usize::from(self.election.in_progress()))
             .part::<ClusterLock>("cluster lock", usize::from(self.lock.is_enabled()))
             .part::<Recovery>("recovery", usize::from(self.recovery.is_some()))
+            .part::<Sizes>("sizes of databases", 1)
             .part::<Census>("census", 1)
             .part::<Home>("own node", 1)
             .part::<Peers>("other nodes", 1)

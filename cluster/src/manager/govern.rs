@@ -188,7 +188,7 @@ impl Engine {
         }
         let culprit = self.culprits.last().unwrap_or(Pnn::UNKNOWN);
         info!("Recovery initiated due to problem with node {culprit}");
-        self.recovery = Some(Recovery::begin(io, &self.view));
+        self.recovery = Some(Recovery::begin(io, &self.view, &self.sizes));
     }
 
     /// The recovery has come further.
@@ -226,6 +226,9 @@ impl Engine {
         let reconfigure = Message::Reconfigure(Ignored::default());
         io.message(Pnn::BROADCAST_CONNECTED, &reconfigure);
         info!("Recovery complete");
+        if self.leadership.is_ours() {
+            self.leadership.speak_up(io.now);
+        }
         self.need_recovery = false;
         if let Some(member) = &mut self.member {
             member.is_in_touch();

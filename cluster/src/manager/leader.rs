@@ -8,10 +8,11 @@
 //!      +-------------------+               +------------+
 //! ```
 //!
-//! A leader broadcasts its pnn every second. A node that hears none for the leader time-out calls
-//! an election. Broadcasts can be late: one that names this node while it does not lead, or
-//! another node while this one holds the cluster lock, is from the past and changes nothing
-//! (bug 15892 of upstream: the lock holder followed a ghost, and nobody led).
+//! A leader broadcasts its pnn every second, and when it has finished a recovery, for a node that
+//! was away. A node that hears none for the leader time-out calls an election. Broadcasts can be
+//! late: one that names this node while it does not lead, or another node while this one holds the
+//! cluster lock, is from the past and changes nothing (bug 15892 of upstream: the lock holder
+//! followed a ghost, and nobody led).
 
 use core::time::Duration;
 
@@ -138,6 +139,11 @@ impl Leadership {
         if self.state != State::Leader {
             self.listen(now);
         }
+    }
+
+    /// A leader broadcasts now, and a second later again.
+    pub(super) fn speak_up(&mut self, now: Time) {
+        self.broadcast_at = self.broadcast_at.min(now);
     }
 
     /// Whether a leader has to broadcast now.

@@ -158,12 +158,24 @@ impl Engine {
                 }
             }
             Message::RebalanceNode(_) => {}
-            Message::Other(Srvid::RECOVERY_WANTED, _) => {
+            Message::Other(Srvid::RECOVERY_WANTED, data) => {
+                self.note_sizes(source, &data);
                 if self.leadership.is_ours() {
                     self.hurry(io);
                 }
             }
             other => warn!(srvid = %other.srvid(), "SRVID is obsolete"),
+        }
+    }
+
+    /// They may come within the recovery that they are for.
+    fn note_sizes(&mut self, source: Pnn, data: &[u8]) {
+        if self.view.flags(source).is_none() {
+            return;
+        }
+        self.sizes.note(source, data);
+        if let Some(recovery) = &mut self.recovery {
+            recovery.note_sizes(&self.sizes);
         }
     }
 

@@ -59,6 +59,7 @@ impl Membership {
             size = map.map.len(),
             "new vnnmap"
         );
+        self.overtake_check(out);
         self.course.mapped_by = Some(ask.source);
         self.course.again = None;
         self.vnn_map = map.clone();
@@ -175,6 +176,7 @@ impl Membership {
             Effect::Activated => {
                 tracing::info!(reason, "Recovery mode set to ACTIVE");
                 out.notify(Notification::RecoveryMode(true));
+                // the daemon, which has the databases, says how large they are
                 out.push(Output::Message {
                     destination: Pnn::BROADCAST_CONNECTED,
                     srvid: Srvid::RECOVERY_WANTED,
@@ -183,6 +185,13 @@ impl Membership {
             }
             Effect::Refuse => self.answer_waiting(-1, Some(OVERTAKEN), out),
             Effect::Keep | Effect::Check | Effect::Join | Effect::Normalised => {}
+        }
+    }
+
+    /// A recovery has begun: it is not the one whose NORMAL is being checked.
+    fn overtake_check(&mut self, out: &mut Outputs) {
+        if self.recovery_mode.handle(Event::Begin) == Effect::Refuse {
+            self.answer_waiting(-1, Some(OVERTAKEN), out);
         }
     }
 
@@ -261,6 +270,7 @@ impl Membership {
             return ask.fail(out);
         }
         tracing::info!(leader = ask.source.0, "Recovery has started");
+        self.overtake_check(out);
         self.course.last_started = Some(now);
         self.course.begun_by = Some(ask.source);
         self.course.mapped_by = None;

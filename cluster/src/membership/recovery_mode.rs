@@ -9,16 +9,17 @@
 //!    |  ^  ^      Activate: refused                 |
 //!    |  |  |                                        | LockHeld
 //!    |  |  +---------------- Activate ---------+    |
-//!    |  +-- Activate, Lock*                    |    v
+//!    |  +-- Activate, Begin, Lock*             |    v
 //!    |                                       +--------+
-//!    +-------------------------------------> | Normal |---+ Finish, Lock*
+//!    +-------------------------------------> | Normal |---+ Begin, Finish, Lock*
 //!            Finish, there is none           |        |<--+
 //!                                            +--------+
 //! ```
 //!
 //! While Checking the mode is still ACTIVE. A daemon of 4.17.12 ignores an Activate that arrives
 //! then and goes to NORMAL all the same, under the feet of the recovery that has just begun; here
-//! the check is given up.
+//! the check is given up. So it is when a recovery begins whose ACTIVE came before the check: two
+//! leaders may command at once.
 
 use super::{OwnToken, Token};
 
@@ -38,6 +39,8 @@ pub(super) enum State {
 pub(super) enum Event {
     /// SET_RECMODE ACTIVE, or a recovery is needed, or the node became inactive.
     Activate,
+    /// START_RECOVERY or SETVNNMAP: what a leader does next after ACTIVE.
+    Begin,
     /// SET_RECMODE NORMAL, all other conditions of which hold.
     Finish {
         /// There is a cluster lock to try.
@@ -67,17 +70,17 @@ pub(super) enum Effect {
 }
 
 pub(super) fn step(state: State, event: Event) -> (State, Effect) {
-    use Event::{Activate, Finish, LockHeld, LockWrong};
+    use Event::{Activate, Begin, Finish, LockHeld, LockWrong};
     use State::{Active, Checking, Normal};
     match (state, event) {
-        (Active, Activate | LockHeld | LockWrong) => (Active, Effect::Keep),
+        (Active, Activate | Begin | LockHeld | LockWrong) => (Active, Effect::Keep),
         (Active, Finish { lock: false }) => (Normal, Effect::Normalised),
         (Active, Finish { lock: true }) => (Checking, Effect::Check),
         (Checking, Finish { .. }) => (Checking, Effect::Join),
-        (Checking, Activate | LockWrong) => (Active, Effect::Refuse),
+        (Checking, Activate | Begin | LockWrong) => (Active, Effect::Refuse),
         (Checking, LockHeld) => (Normal, Effect::Normalised),
         (Normal, Activate) => (Active, Effect::Activated),
-        (Normal, Finish { .. } | LockHeld | LockWrong) => (Normal, Effect::Keep),
+        (Normal, Begin | Finish { .. } | LockHeld | LockWrong) => (Normal, Effect::Keep),
     }
 }
 
@@ -143,6 +146,7 @@ mod tests {
         let states = [State::Active, State::Checking, State::Normal];
         let events = [
             Event::Activate,
+            Event::Begin,
             Event::Finish { lock: false },
             Event::Finish { lock: true },
             Event::LockHeld,
@@ -150,16 +154,19 @@ mod tests {
         ];
         insta::assert_snapshot!(table::render(&states, &events, step), @r"
         Active + Activate => Active, Keep
+        Active + Begin => Active, Keep
         Active + Finish { lock: false } => Normal, Normalised
         Active + Finish { lock: true } => Checking, Check
         Active + LockHeld => Active, Keep
         Active + LockWrong => Active, Keep
         Checking + Activate => Active, Refuse
+        Checking + Begin => Active, Refuse
         Checking + Finish { lock: false } => Checking, Join
         Checking + Finish { lock: true } => Checking, Join
         Checking + LockHeld => Normal, Normalised
         Checking + LockWrong => Active, Refuse
         Normal + Activate => Active, Activated
+        Normal + Begin => Normal, Keep
         Normal + Finish { lock: false } => Normal, Keep
         Normal + Finish { lock: true } => Normal, Keep
         Normal + LockHeld => Normal, Keep

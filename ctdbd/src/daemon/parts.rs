@@ -9,7 +9,7 @@ use tracing::error;
 use wire::coding::Encode;
 use wire::packet::{Body, ReqKeepalive};
 use wire::types::{NodeAndFlags, NodeFlags, NodeMap, RecoveryMode, RunState};
-use wire::{ClientId, ReqId};
+use wire::{ClientId, ReqId, Srvid};
 
 use super::asking::Asker;
 use super::events::WhoseEvent;
@@ -154,6 +154,14 @@ impl Daemon {
                 let asker = token.map_or(Asker::Nobody, Asker::Membership);
                 let timeout = Duration::from_secs(u64::from(self.tunables.control_timeout));
                 self.ask(asker, destination, ClientId(0), request, timeout, out);
+            }
+            M::Message {
+                destination,
+                srvid: Srvid::RECOVERY_WANTED,
+                ..
+            } => {
+                let data = self.engine.database_sizes(&*self.store).to_bytes();
+                self.send_message(destination, Srvid::RECOVERY_WANTED, &data, out);
             }
             M::Message {
                 destination,

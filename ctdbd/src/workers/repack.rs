@@ -18,9 +18,9 @@ use tdb::{StoreMode, Tdb};
 use tracing::{debug, error, info};
 
 /// How long records are moved without a pause. Who wants one of them waits for the moves of its chain at most.
-const SLICE: Duration = Duration::from_millis(4);
+const SLICE: Duration = Duration::from_millis(2);
 /// Between two slices: others are to have the processor too.
-const PAUSE: Duration = Duration::from_millis(6);
+const PAUSE: Duration = Duration::from_millis(3);
 /// A file that so many sweeps do not tidy stays as it is.
 const SWEEPS: u32 = 4;
 /// How often a record is tried to be stored whose old place somebody has taken meanwhile, while the file cannot grow.

@@ -147,7 +147,8 @@ impl Worker {
                 None => return Ok(()),
             },
             (Request::Order(order), Held::All) => return self.carry_out(order),
-            (Request::Unlock, Held::Chain(_) | Held::All) => self.unlock()?,
+            (Request::Unlock, Held::Chain(_)) => self.unlock()?,
+            (Request::Unlock, Held::All) => return self.end_of_recovery(),
             (request, _) => return Err(ServeError::Unexpected(request)),
         };
         Ok(write_frame(&mut self.socket, &reply)?)
@@ -218,6 +219,14 @@ impl Worker {
                 reason: error.to_string(),
             },
         }
+    }
+
+    /// A transaction over the whole database takes memory that nothing else here needs.
+    fn end_of_recovery(&mut self) -> Result<(), ServeError> {
+        let reply = self.unlock()?;
+        write_frame(&mut self.socket, &reply)?;
+        sys::memory::give_back();
+        Ok(())
     }
 
     /// A lock that cannot be given back ends the worker, and with it the lock.

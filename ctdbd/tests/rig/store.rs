@@ -94,6 +94,12 @@ impl Store for MapStore {
     fn close(&mut self, db: DbId) {
         self.databases.borrow_mut().remove(&db);
     }
+    fn size(&self, db: DbId) -> u64 {
+        let databases = self.databases.borrow();
+        databases
+            .get(&db)
+            .map_or(0, |records| records.len() as u64 * 1024)
+    }
     fn try_lock(&mut self, _: DbId, _: &[u8]) -> Result<Lock, StoreError> {
         Ok(Lock::Held)
     }

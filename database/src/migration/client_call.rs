@@ -28,6 +28,13 @@ pub(crate) struct Fetching {
     pub(super) timer: TimerId,
 }
 
+impl Fetching {
+    /// How many calls wait for the outcome.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
 /// Who waits for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {

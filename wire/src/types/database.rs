@@ -36,6 +36,20 @@ wire_struct! {
         pub dbs: Vec<DbIdFlags>,
     }
 
+    /// How large a database is: 8 bytes.
+    pub struct DbSize {
+        /// Its number.
+        pub db: DbId,
+        /// Its file, in KiB.
+        pub kib: u32,
+    }
+
+    /// RECOVERY_WANTED, a message of this implementation: a count and the sender's databases.
+    pub struct DbSizes {
+        /// In any order.
+        pub dbs: Vec<DbSize>,
+    }
+
     /// GET_DB_SEQNUM's request: the database in 8 bytes.
     pub struct DbSeqnum {
         /// Which database.

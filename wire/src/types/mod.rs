@@ -12,8 +12,8 @@ mod time;
 
 pub use address::SockAddr;
 pub use database::{
-    DbFlags, DbIdFlags, DbMap, DbSeqnum, DbVacuum, KeyData, LMASTER_ANY, PullDb, PullDbExt,
-    PushRecord, TransDb, TraverseAll, TraverseAllExt, TraverseStart, TraverseStartExt,
+    DbFlags, DbIdFlags, DbMap, DbSeqnum, DbSize, DbSizes, DbVacuum, KeyData, LMASTER_ANY, PullDb,
+    PullDbExt, PushRecord, TransDb, TraverseAll, TraverseAllExt, TraverseStart, TraverseStartExt,
 };
 pub use g_lock::{GLockEntry, GLockList, GLockMode, ServerId};
 pub use ip::{

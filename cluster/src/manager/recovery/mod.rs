@@ -9,7 +9,8 @@
 //!
 //! The participants are the connected nodes that say of themselves that they are active. Each is
 //! asked the same in each phase, and all must do it, or the recovery fails with a culprit. In
-//! `Databases` some databases at a time go through [`database`]'s machine, each up to three times.
+//! `Databases` some databases at a time go through [`database`]'s machine, each up to three times; the
+//! small ones first, since their users wait for as long as they are not done ([`sizes`]).
 //! The order and the conditions are those of `ctdb_recovery_helper.c`, 4.17.12, except that one
 //! lost node ends it at once.
 
@@ -17,10 +18,12 @@ pub(super) mod database;
 mod merge;
 mod pull;
 mod push;
+mod sizes;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use database::{Database, Fault, Setup, Spec};
+pub(super) use sizes::Sizes;
 use tracing::{error, info, warn};
 use wire::control::Request;
 use wire::packet::ControlFlags;
@@ -105,6 +108,7 @@ pub(super) struct Recovery {
     /// The nodes that our own node map has as inactive: they may fail to answer.
     inactive: Vec<Pnn>,
     capabilities: BTreeMap<Pnn, Capabilities>,
+    sizes: Sizes,
     waiting: VecDeque<Spec>,
     running: BTreeMap<DbId, Database>,
     attempts: BTreeMap<DbId, u32>,
@@ -115,7 +119,7 @@ pub(super) struct Recovery {
 
 impl Recovery {
     /// Starts one, with a new generation.
-    pub(super) fn begin(io: &mut Io<'_>, view: &View) -> Self {
+    pub(super) fn begin(io: &mut Io<'_>, view: &View, sizes: &Sizes) -> Self {
         let setup = Setup {
             leader: view.pnn,
             generation: io.new_generation(),
@@ -129,6 +133,7 @@ impl Recovery {
             gather: Gather::default(),
             inactive: Vec::new(),
             capabilities: BTreeMap::new(),
+            sizes: sizes.clone(),
             waiting: VecDeque::new(),
             running: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -145,6 +150,11 @@ impl Recovery {
         for database in self.running.values_mut() {
             database.abandon(io);
         }
+    }
+
+    /// A node has said how large its databases are.
+    pub(super) fn note_sizes(&mut self, sizes: &Sizes) {
+        self.sizes = sizes.clone();
     }
 
     /// Takes records that were pulled.
@@ -206,7 +216,10 @@ impl Recovery {
             Phase::Activate => Request::SetRecmode(RecoveryMode::Active),
             Phase::Start => Request::StartRecovery,
             Phase::VnnMap => Request::SetVnnMap(self.vnnmap()),
-            Phase::Databases => return self.start_databases(io),
+            Phase::Databases => {
+                self.sizes.sort(self.waiting.make_contiguous());
+                return self.start_databases(io);
+            }
             Phase::Normalize => Request::SetRecmode(RecoveryMode::Normal),
             Phase::End => Request::EndRecovery,
             Phase::Complete => return Progress::Complete,
@@ -349,10 +362,11 @@ impl Recovery {
     }
 
     fn start_databases(&mut self, io: &mut Io<'_>) -> Progress {
-        while self.running.len() < AT_ONCE {
-            let Some(spec) = self.waiting.pop_front() else {
-                break;
-            };
+        while let Some(spec) = self.waiting.front()
+            && self.running.len() < AT_ONCE
+            && self.sizes.may_join(spec.db, self.running.keys())
+            && let Some(spec) = self.waiting.pop_front()
+        {
             self.running
                 .insert(spec.db, Database::begin(io, &self.setup, spec));
         }

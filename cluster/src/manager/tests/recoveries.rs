@@ -1,10 +1,12 @@
 //! What the recovery does with the databases, and what it does when nodes fail in it.
 
-use wire::Pnn;
-use wire::control::Opcode;
-use wire::types::{DbFlags, NodeFlags, RecoveryMode};
+use wire::coding::Encode;
+use wire::control::{Opcode, Request};
+use wire::types::{DbFlags, DbSize, DbSizes, NodeFlags, RecoveryMode};
+use wire::{DbId, Pnn, Srvid};
 
 use super::sim::{Action, Sim, Trap};
+use crate::manager::{Input, Output};
 
 const VOLATILE: DbFlags = DbFlags::empty();
 
@@ -125,6 +127,62 @@ fn many_records_go_in_windows() {
         2000
     );
     assert!(sim.controls.iter().any(|c| c.2 == Opcode::Ping));
+}
+
+/// Which databases node 0 has had frozen (true) and thawed (false), in order.
+fn frozen_and_thawed(sim: &Sim) -> Vec<(bool, DbId)> {
+    let outputs = sim.recording.iter();
+    let outputs = outputs.flat_map(|(_, _, outputs)| outputs.as_slice());
+    let step = |output: &Output| match output {
+        Output::Control {
+            destination: Pnn(0),
+            request,
+            ..
+        } => match request {
+            Request::DbFreeze(db) => Some((true, *db)),
+            Request::DbThaw(db) => Some((false, *db)),
+            _ => None,
+        },
+        _ => None,
+    };
+    outputs.filter_map(step).collect()
+}
+
+#[test]
+fn small_databases_are_through_before_a_large_one_begins() {
+    let mut sim = cluster(true);
+    assert_eq!(sim.leaders(), [0], "it is node 0 that is recorded");
+    let [small, large, largest] = ["ctdb.tdb", "locking.tdb", "secrets.tdb"].map(wire::db_id);
+    let said = |sizes: &[(DbId, u32)]| {
+        let dbs = sizes.iter().map(|&(db, kib)| DbSize { db, kib });
+        let dbs = dbs.collect();
+        DbSizes { dbs }.to_bytes()
+    };
+    // each node has some of the records
+    for (source, sizes) in [
+        (Pnn(0), said(&[(small, 9), (large, 30_000), (largest, 9)])),
+        (
+            Pnn(2),
+            said(&[(small, 800), (large, 20_000), (largest, 90_000)]),
+        ),
+    ] {
+        let srvid = Srvid::RECOVERY_WANTED;
+        let data = sizes;
+        sim.input(
+            0,
+            Input::Message {
+                source,
+                srvid,
+                data,
+            },
+        );
+    }
+    sim.recording.clear();
+    force_recovery(&mut sim);
+    sim.run_seconds(3);
+    sim.run_until_healthy();
+    let in_turn = [small, large, largest].map(|db| [(true, db), (false, db)]);
+    assert_eq!(frozen_and_thawed(&sim), in_turn.concat());
 }
 
 /// Every control of a recovery.

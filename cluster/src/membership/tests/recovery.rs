@@ -140,6 +140,24 @@ fn a_check_is_shared_and_can_be_overtaken() {
     );
 }
 
+/// NORMAL of one leader came between ACTIVE and START_RECOVERY of the next.
+#[test]
+fn a_recovery_that_begins_during_the_check_is_not_ended_by_it() {
+    let mut bench = Bench::with_lock();
+    let outputs = bench.ask(OTHER, NORMAL);
+    let [Output::CheckClusterLock(token)] = outputs[..] else {
+        panic!("{outputs:?}")
+    };
+    let outputs = bench.ask(THIRD, Request::StartRecovery);
+    assert_eq!(errors(&outputs), [OVERTAKEN]);
+    bench.input(Input::LockChecked {
+        token,
+        outcome: LockOutcome::Contended,
+        latency: 1.0,
+    });
+    assert!(bench.node.in_recovery());
+}
+
 #[test]
 fn a_node_that_becomes_inactive_during_the_check_stays_in_recovery() {
     let mut bench = Bench::with_lock();
