@@ -200,6 +200,8 @@ impl Bench {
         while let Some(due) = self.failover.poll_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);
             self.input(Input::Timer);
+            let next = self.failover.poll_timeout();
+            assert!(next.is_none_or(|next| next > self.now), "due for ever");
         }
         self.now = end;
         self.take()

@@ -40,6 +40,8 @@ pub(crate) struct Oracle {
     /// Versions that are deletions.
     deleted: BTreeSet<u64>,
     lineages: BTreeMap<(DbId, Generation), Versions>,
+    /// The last deletion of each key, written over or not.
+    deletions: BTreeMap<(DbId, Generation), Versions>,
     /// Versions that came to a node with a packet.
     arrived: BTreeMap<(usize, DbId, Vec<u8>), u64>,
     recoveries: BTreeMap<(DbId, Generation), Recovery>,

@@ -66,6 +66,10 @@ impl World {
         if let Some(generation) = self.generation_of_write(n, db) {
             let lineage = self.oracle.lineages.entry((db, generation)).or_default();
             lineage.insert(key.to_vec(), version);
+            if payload.is_none() {
+                let deletions = self.oracle.deletions.entry((db, generation)).or_default();
+                deletions.insert(key.to_vec(), version);
+            }
         }
         self.touch(db, key);
         self.say_record(n, db, key, "client");
@@ -152,9 +156,12 @@ impl World {
         let last = lineage.and_then(|versions| versions.get(key).copied());
         let deletion = last.filter(|version| self.oracle.is_empty(*version));
         let Some(stored) = file.records.get(key) else {
-            // vacuumed, or passed on without a value: it may be a deletion by others
+            // vacuumed, or passed on without a value: it may be a deletion by others, who may have written again before
+            // the order to remove this copy was here
+            let deletions = generation.and_then(|g| self.oracle.deletions.get(&(db, g)));
+            let before = deletions.and_then(|versions| versions.get(key).copied());
             file.hints
-                .extend(deletion.map(|version| (key.to_vec(), version)));
+                .extend(deletion.or(before).map(|version| (key.to_vec(), version)));
             return;
         };
         let seen = version_of(&stored.data);

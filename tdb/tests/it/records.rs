@@ -220,6 +220,9 @@ fn the_whole_database() {
         }
         assert!(tdb.freelist_size().unwrap() > 0);
         assert!(tdb.validate_freelist().unwrap() > 0);
+        tdb.begin().unwrap();
+        assert!(matches!(tdb.repack(), Err(Error::Nesting(_))));
+        tdb.cancel().unwrap();
         tdb.repack().unwrap();
         let left = tdb.traverse_read(|_, _| ControlFlow::Continue(()));
         assert_eq!(left.unwrap(), 33);
