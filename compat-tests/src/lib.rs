@@ -27,4 +27,5 @@ pub mod rolling;
 pub mod sections;
 mod side;
 pub mod smb2;
+pub mod soak;
 pub mod suite_clients;

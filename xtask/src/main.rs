@@ -98,6 +98,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// An hour of work with smbd and every kind of client, while something happens every half a minute: `--minutes 60`.
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// The options of `compat soak`; `--help` among them lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Malformed packets by the ten thousand, from clients and from a node, under load.
     #[command(disable_help_flag = true)]
     Hostile {
@@ -177,6 +184,7 @@ fn main() -> Result<ExitCode> {
         Command::Deaths { options } => bench::run("kills", &options)?,
         Command::Faults { options } => bench::run("faults", &options)?,
         Command::Rolling { options } => bench::run("rolling", &options)?,
+        Command::Soak { options } => bench::run("soak", &options)?,
         Command::Hostile { options } => bench::run("hostile", &options)?,
         Command::Sim {
             seeds,

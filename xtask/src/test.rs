@@ -58,10 +58,14 @@ const WITH_SAMBA: [(&str, &[&str]); 11] = [
 const AT_ONCE: usize = 2;
 
 /// How many tests passed and failed.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Count {
     passed: usize,
     failed: usize,
+    /// The lines that name a failed test, to be shown once more where they are found: at the end.
+    failures: Vec<String>,
+    /// The last line named a failed test, or says why it failed.
+    in_failure: bool,
 }
 
 /// Runs all tests and prints the count as the last line; true if none failed.
@@ -79,6 +83,9 @@ pub(crate) fn run(quick: bool) -> Result<bool> {
         (true, _) => step("left out: the tests with a real Samba (--quick)"),
         (false, false) => step("left out: the tests with a real Samba need root and its packages"),
         (false, true) => with_samba(&mut count)?,
+    }
+    for failure in &count.failures {
+        step(failure);
     }
     println!("{} passed, {} failed", count.passed, count.failed);
     Ok(count.failed == 0 && count.passed > 0)
@@ -170,12 +177,21 @@ impl Count {
     fn add_status(&mut self, status: ExitStatus, failed_before: usize, text: &str) {
         if !status.success() && self.failed == failed_before {
             self.failed += 1;
-            println!("not ok {text}");
+            let line = format!("not ok {text}");
+            println!("{line}");
+            self.failures.push(line);
         }
     }
 
-    /// cargo's `test result: ok. 7 passed; 0 failed; ...`, and `# 7 tests, 0 failed` of `compat`.
+    /// cargo's `test result: ok. 7 passed; 0 failed; ...`, and `# 7 tests, 0 failed` of `compat`; and what
+    /// both print of a test that failed, `test NAME ... FAILED` and `not ok NAME (1.2 s)`.
     fn add_line(&mut self, line: &str) {
+        let of_cargo = line.starts_with("test ") && line.ends_with(" FAILED");
+        let why = self.in_failure && line.starts_with("# ");
+        self.in_failure = of_cargo || line.starts_with("not ok ") || why;
+        if self.in_failure {
+            self.failures.push(line.to_owned());
+        }
         if let Some(result) = line.strip_prefix("test result: ") {
             self.passed += number_before(result, " passed");
             self.failed += number_before(result, " failed");
@@ -221,6 +237,25 @@ mod tests {
     }
 
     #[test]
+    fn failed_tests_are_kept_for_the_end() {
+        let mut count = Count::default();
+        let failed = ["test a::b ... FAILED", "not ok c (1.2 s)", "# no answer"];
+        for line in [
+            failed[0],
+            "test d ... ok",
+            "ok e",
+            "# e: 1.0 s",
+            failed[1],
+            failed[2],
+            "ok f",
+            "# f: 1.0 s",
+        ] {
+            count.add_line(line);
+        }
+        assert_eq!(count.failures, failed);
+    }
+
+    #[test]
     fn commands_side_by_side_are_all_counted() {
         let shell = |script: &str| {
             let mut command = Command::new("sh");
@@ -235,18 +270,13 @@ mod tests {
         let mut count = Count::default();
         side_by_side(jobs.into(), &mut count).unwrap();
         assert_eq!((count.passed, count.failed), (6, 2));
+        assert_eq!(count.failures, ["not ok sh -c exit 1"]);
     }
 
     #[test]
     fn a_command_that_fails_without_a_word_counts() {
         let mut count = Count::default();
         count.add_run(&mut Command::new("false")).unwrap();
-        assert_eq!(
-            count,
-            Count {
-                passed: 0,
-                failed: 1
-            }
-        );
+        assert_eq!((count.passed, count.failed), (0, 1));
     }
 }

@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::node::Node;
 
 /// Beyond the time that a load is meant to take, in seconds: its clients meet first.
-const GRACE: u64 = 45;
+pub(super) const GRACE: u64 = 45;
 
 /// What a client says at its end.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,7 +23,7 @@ struct Line {
 }
 
 /// What the clients of all nodes said.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Done {
     lines: Vec<Line>,
     /// The same as it was printed, one of each node.
@@ -113,35 +113,47 @@ impl<'a> Clients<'a> {
     /// Runs a load on the first `count` nodes at the same time.
     ///
     /// # Errors
-    /// A client fails, counts failures, or says nothing that can be understood.
+    /// As `together`.
     fn on(&self, count: usize, words: &str) -> Result<Done> {
+        self.together(
+            count,
+            words,
+            |node| self.start(node, count, words, self.seconds),
+            |_, printed| Ok(serde_json::from_slice(printed)?),
+        )
+    }
+
+    /// Runs a client on each of the first `count` nodes at the same time: how it is started, and the line that says what
+    /// it did, made of its node and what it has printed.
+    ///
+    /// # Errors
+    /// A client fails, counts failures, or says nothing that can be understood.
+    pub(super) fn together(
+        &self,
+        count: usize,
+        name: &str,
+        start: impl Fn(&Node) -> Result<Child>,
+        line: impl Fn(usize, &[u8]) -> Result<serde_json::Value>,
+    ) -> Result<Done> {
         let before = self.cpu()?;
         let nodes = &self.cluster.nodes[..count];
-        let started: Result<Vec<Child>> = nodes
-            .iter()
-            .map(|node| self.start(node, count, words, self.seconds))
-            .collect();
+        let started: Result<Vec<Child>> = nodes.iter().map(start).collect();
         // all of them are waited for before one's failure is told
         let texts: Vec<_> = started?.into_iter().map(Child::wait_with_output).collect();
-        let mut done = Done {
-            lines: Vec::new(),
-            raw: Vec::new(),
-            cpu: Duration::ZERO,
-        };
+        let mut done = Done::default();
         for (pnn, output) in texts.into_iter().enumerate() {
             let output = output?;
             let errors = String::from_utf8_lossy(&output.stderr);
-            let what = || format!("{words}, node {pnn}: {}", errors.trim());
+            let what = || format!("{name}, node {pnn}: {}", errors.trim());
             ensure!(output.status.success(), "{}: {}", what(), output.status);
-            let value: serde_json::Value =
-                serde_json::from_slice(&output.stdout).with_context(what)?;
+            let value = line(pnn, &output.stdout).with_context(what)?;
             done.lines
                 .push(Line::deserialize(&value).with_context(what)?);
             done.raw.push(value);
         }
         done.cpu = self.cpu()?.saturating_sub(before);
         let failures: u64 = done.lines.iter().map(|line| line.failures).sum();
-        ensure!(failures == 0, "{words}: {failures} operations failed");
+        ensure!(failures == 0, "{name}: {failures} operations failed");
         Ok(done)
     }
 

@@ -1,6 +1,7 @@
 //! The workloads that are more than one call of `ctdb-load`.
 
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub struct Bench<'a> {
     pub clients: Clients<'a>,
     /// How much of it.
     pub amounts: Amounts,
+    /// Where upstream's test programs are, if they are.
+    pub(super) upstream: Option<PathBuf>,
     /// How many records there are.
     filled: Cell<usize>,
 }
@@ -44,12 +47,13 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The program of the clients is not there.
-    pub fn new(cluster: &'a Cluster, amounts: Amounts) -> Result<Self> {
+    pub fn new(cluster: &'a Cluster, amounts: Amounts, upstream: Option<PathBuf>) -> Result<Self> {
         let clients = Clients::new(cluster, amounts.seconds)?;
         Ok(Self {
             cluster,
             clients,
             amounts,
+            upstream,
             filled: Cell::new(0),
         })
     }
@@ -60,7 +64,7 @@ impl<'a> Bench<'a> {
         self.cluster.nodes.len() > 1
     }
 
-    /// All nodes do the same: what they did together, and how evenly.
+    /// All nodes do the same.
     pub(super) fn shared(
         &self,
         words: &str,
@@ -68,13 +72,23 @@ impl<'a> Bench<'a> {
         share: Row,
         put: &mut dyn FnMut(Measured),
     ) -> Result<()> {
-        let done = self.clients.on_all(words)?;
+        self.put_shared(self.clients.on_all(words)?, all, share, put);
+        Ok(())
+    }
+
+    /// What all nodes did together, and how evenly.
+    pub(super) fn put_shared(
+        &self,
+        done: Done,
+        all: Row,
+        share: Row,
+        put: &mut dyn FnMut(Measured),
+    ) {
         if self.has_several() {
             let smallest = smallest_share(&done.rates()).unwrap_or_default();
             put(Measured::plain(share, smallest));
         }
         put(Measured::rate(all, done));
-        Ok(())
     }
 
     /// Several clients on each node count in one record: what they did together, and the share of the slowest.

@@ -23,6 +23,7 @@ pub mod statistics;
 pub mod table;
 pub mod trace;
 pub mod turn;
+pub mod upstream;
 pub mod workloads;
 
 pub use rows::Row;

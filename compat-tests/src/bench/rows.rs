@@ -23,6 +23,12 @@ pub enum Row {
     ReplicatedOne,
     ReplicatedAll,
     ReplicatedShare,
+    UpstreamPersistentOne,
+    UpstreamPersistentAll,
+    UpstreamPersistentShare,
+    UpstreamReplicatedOne,
+    UpstreamReplicatedAll,
+    UpstreamReplicatedShare,
     Recovery10k,
     Recovery100k,
     Traverse100k,
@@ -65,11 +71,25 @@ impl Row {
             Self::ContendedManyShare => ("  share of the slowest client", "of fair", Higher),
             Self::GLock => ("g_lock, a client on each node", "locks/s", Higher),
             Self::PersistentOne => ("persistent transactions, one writer", "commits/s", Higher),
-            Self::PersistentAll => ("  a writer on each node", "commits/s", Higher),
-            Self::PersistentShare => ("  smallest share of a writer", "of fair", Higher),
+            Self::UpstreamPersistentOne => (
+                "persistent, upstream's client, one writer",
+                "commits/s",
+                Higher,
+            ),
+            Self::UpstreamReplicatedOne => (
+                "replicated, upstream's client, one writer",
+                "commits/s",
+                Higher,
+            ),
+            Self::PersistentAll
+            | Self::ReplicatedAll
+            | Self::UpstreamPersistentAll
+            | Self::UpstreamReplicatedAll => ("  a writer on each node", "commits/s", Higher),
+            Self::PersistentShare
+            | Self::ReplicatedShare
+            | Self::UpstreamPersistentShare
+            | Self::UpstreamReplicatedShare => ("  smallest share of a writer", "of fair", Higher),
             Self::ReplicatedOne => ("replicated transactions, one writer", "commits/s", Higher),
-            Self::ReplicatedAll => ("  a writer on each node", "commits/s", Higher),
-            Self::ReplicatedShare => ("  smallest share of a writer", "of fair", Higher),
             Self::Recovery10k => ("recovery with 10,000 records", "s", Lower),
             Self::Recovery100k => ("recovery with 100,000 records", "s", Lower),
             Self::Traverse100k => ("traverse of 100,000 records", "s", Lower),
@@ -110,6 +130,12 @@ impl Row {
             Self::StallVacuumSame => "longest wait while 100,000 records are vacuumed",
             Self::PersistentAll | Self::PersistentShare => "persistent transactions",
             Self::ReplicatedAll | Self::ReplicatedShare => "replicated transactions",
+            Self::UpstreamPersistentAll | Self::UpstreamPersistentShare => {
+                "persistent transactions, upstream's client"
+            }
+            Self::UpstreamReplicatedAll | Self::UpstreamReplicatedShare => {
+                "replicated transactions, upstream's client"
+            }
             _ => return self.about().title.to_owned(),
         };
         format!("{of}, {}", self.about().title.trim())

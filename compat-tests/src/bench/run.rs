@@ -93,12 +93,17 @@ impl Options {
         options.files.root = there(&self.files.root)?;
         options.files.disk = there(&self.files.disk)?;
         options.files.against = self.files.against.as_deref().map(there).transpose()?;
+        options.files.upstream = self.files.upstream.as_deref().map(there).transpose()?;
         options.files.logs = self
             .files
             .logs
             .as_deref()
             .map(std::path::absolute)
             .transpose()?;
+        ensure!(
+            options.files.upstream.is_some() || !options.only.contains(&Workload::Upstream),
+            "the workload upstream needs --upstream, a directory with upstream's transaction_loop"
+        );
         let daemon = options.files.root.join("usr/sbin/ctdbd");
         ensure!(daemon.is_file(), "no {}", daemon.display());
         if self.quick {
@@ -109,7 +114,10 @@ impl Options {
 
     /// All turns, in their order.
     fn turns(&self) -> Vec<Turn> {
-        let chosen = |workload: &Workload| self.only.is_empty() || self.only.contains(workload);
+        let chosen = |workload: &Workload| match workload {
+            Workload::Upstream if self.files.upstream.is_none() => false,
+            workload => self.only.is_empty() || self.only.contains(workload),
+        };
         let chosen: Vec<_> = Workload::value_variants()
             .iter()
             .copied()
@@ -206,6 +214,9 @@ fn command(turn: &Turn, scratch: &Path) -> Result<Command> {
         .arg(scratch);
     if let Some(path) = &turn.files.against {
         command.arg("--against").arg(path);
+    }
+    if let Some(path) = &turn.files.upstream {
+        command.arg("--upstream").arg(path);
     }
     if let Some(path) = &turn.files.logs {
         command.arg("--logs").arg(path);

@@ -59,6 +59,9 @@ pub struct Files {
     /// The C ctdbd to compare with; without it, ours runs alone.
     #[arg(long, visible_alias = "theirs", value_name = "PATH")]
     pub against: Option<PathBuf>,
+    /// A directory with upstream's test programs, for the rows of its own client; without it, they are left out.
+    #[arg(long, value_name = "DIR")]
+    pub upstream: Option<PathBuf>,
     /// A directory on a real disk, for the persistent databases: they are synced.
     #[arg(long, default_value = "/var/tmp")]
     pub disk: PathBuf,
@@ -86,6 +89,7 @@ impl Turn {
         let Files {
             root,
             against,
+            upstream,
             disk,
             logs,
         } = &self.files;
@@ -93,6 +97,7 @@ impl Turn {
             Some(&own),
             Some(root),
             against.as_ref(),
+            upstream.as_ref(),
             Some(disk),
             logs.as_ref(),
         ];
@@ -129,7 +134,11 @@ impl Turn {
         let begin = Instant::now();
         cluster.start_ctdbd()?;
         println!("# all OK after {:.1} s", begin.elapsed().as_secs_f64());
-        self.measure(&Bench::new(cluster, self.amounts())?)
+        self.measure(&self.bench(cluster)?)
+    }
+
+    fn bench<'a>(&self, cluster: &'a Cluster) -> Result<Bench<'a>> {
+        Bench::new(cluster, self.amounts(), self.files.upstream.clone())
     }
 
     fn spec(&self) -> Spec {
@@ -187,7 +196,7 @@ impl Turn {
             );
             cluster.check_all_ok()
         });
-        up.and_then(|()| self.measure(&Bench::new(cluster, self.amounts())?))
+        up.and_then(|()| self.measure(&self.bench(cluster)?))
     }
 
     /// Runs all workloads; true if none failed.

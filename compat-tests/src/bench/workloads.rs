@@ -15,6 +15,8 @@ use super::{Row, trace};
 pub enum Workload {
     /// Runs by itself, with the daemon under valgrind.
     Instructions,
+    /// Before the others: nothing is left to vacuum.
+    Idle,
     Packets,
     MessageRing,
     TunnelRing,
@@ -24,10 +26,11 @@ pub enum Workload {
     GLock,
     Persistent,
     Replicated,
+    /// Only where its programs are.
+    Upstream,
     Recovery,
     Traverse,
     Stalls,
-    Idle,
     Memory,
     Attach,
 }
@@ -138,6 +141,12 @@ impl Workload {
             Self::ContendedFetch => &[Row::ContendedFetchShare],
             Self::Persistent => &[Row::PersistentAll, Row::PersistentShare],
             Self::Replicated => &[Row::ReplicatedAll, Row::ReplicatedShare],
+            Self::Upstream => &[
+                Row::UpstreamPersistentAll,
+                Row::UpstreamPersistentShare,
+                Row::UpstreamReplicatedAll,
+                Row::UpstreamReplicatedShare,
+            ],
             _ => &[],
         };
         let always: &[Row] = match self {
@@ -151,6 +160,7 @@ impl Workload {
             Self::GLock => &[Row::GLock],
             Self::Persistent => &[Row::PersistentOne],
             Self::Replicated => &[Row::ReplicatedOne],
+            Self::Upstream => &[Row::UpstreamPersistentOne, Row::UpstreamReplicatedOne],
             Self::Recovery => &[Row::Recovery10k, Row::Recovery100k],
             Self::Traverse => &[Row::Traverse100k],
             Self::Stalls => &[
@@ -218,6 +228,20 @@ impl Workload {
                 if bench.has_several() {
                     bench.shared(words, Row::ReplicatedAll, Row::ReplicatedShare, put)?;
                 }
+            }
+            Self::Upstream => {
+                let persistent = [
+                    Row::UpstreamPersistentOne,
+                    Row::UpstreamPersistentAll,
+                    Row::UpstreamPersistentShare,
+                ];
+                bench.upstream_transactions("persistent", persistent, put)?;
+                let replicated = [
+                    Row::UpstreamReplicatedOne,
+                    Row::UpstreamReplicatedAll,
+                    Row::UpstreamReplicatedShare,
+                ];
+                bench.upstream_transactions("replicated", replicated, put)?;
             }
             Self::Recovery => bench.recoveries(put)?,
             Self::Traverse => put(bench.traverse()?),

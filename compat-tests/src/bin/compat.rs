@@ -15,7 +15,7 @@ use compat_tests::host::{self, Host};
 use compat_tests::report::Report;
 use compat_tests::sections::compare::{self, Which};
 use compat_tests::sections::{self, Section};
-use compat_tests::{coordinated, demo, faults, hostile, loopback, rolling};
+use compat_tests::{coordinated, demo, faults, hostile, loopback, rolling, soak};
 use nix::sys::signal::Signal;
 
 /// Packets of a class in the quick form of `hostile`.
@@ -119,6 +119,17 @@ enum What {
         /// Only the node that leads, and no public addresses.
         #[arg(long)]
         quick: bool,
+    },
+    /// A cluster at work for an hour, with smbd and every kind of client, while something happens every half a minute.
+    Soak {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// For how long.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(2..=300))]
+        minutes: u32,
+        /// What chance begins with: the same faults again.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Malformed packets and absurd ones, from clients and from a node, under load.
     Hostile {
@@ -309,6 +320,11 @@ fn main() -> Result<ExitCode> {
             },
         )?,
         What::Rolling { nodes, quick } => run_rolling(&nodes, quick)?,
+        What::Soak {
+            nodes,
+            minutes,
+            seed,
+        } => run_soak(&nodes, soak::Options { minutes, seed })?,
         What::Hostile {
             nodes,
             packets,
@@ -461,6 +477,19 @@ fn run_rolling(nodes: &Nodes, quick: bool) -> Result<bool> {
     report.group("rolling", |report| {
         rolling::run(&mut cluster, &options, report)
     });
+    nodes.keep_logs(&cluster, &report)?;
+    Ok(report.finish())
+}
+
+fn run_soak(nodes: &Nodes, options: soak::Options) -> Result<bool> {
+    ensure!(
+        nodes.root.is_some() && nodes.theirs.is_empty() && nodes.nodes == 3,
+        "three nodes of ours"
+    );
+    let spec = soak::Options::spec(nodes.spec()?);
+    let mut cluster = Cluster::boot(nodes.host()?, &spec)?;
+    let mut report = Report::default();
+    report.group("soak", |report| soak::run(&mut cluster, options, report));
     nodes.keep_logs(&cluster, &report)?;
     Ok(report.finish())
 }

@@ -1,4 +1,4 @@
-//! What each daemon says of its cluster: asked twenty times a second, and its leader's broadcasts heard.
+//! What each daemon says of its cluster: asked a hundred times a second, and its leader's broadcasts heard.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use wire::{Generation, Pnn, Srvid};
 use crate::node::Node;
 
 /// Between two questions.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(10);
 /// For each question.
 const LIMIT: Duration = Duration::from_secs(1);
 /// What GET_RECMODE answers, in its status.
@@ -28,22 +28,22 @@ const DISPUTE: Duration = Duration::from_secs(3);
 
 /// What a node said last.
 #[derive(Debug, Clone, Default)]
-pub(super) struct View {
+pub(crate) struct View {
     at: Option<Instant>,
     normal: bool,
-    pub(super) generation: Option<Generation>,
+    pub(crate) generation: Option<Generation>,
     flags: Vec<NodeFlags>,
     /// Who leads, and when that was heard last.
     leader: Option<(Pnn, Instant)>,
     /// The last changes of the leader.
     changes: VecDeque<(Pnn, Instant)>,
     /// How often two led at the same time.
-    pub(super) disputes: usize,
+    pub(crate) disputes: usize,
 }
 
 impl View {
     /// The leader, if there is one now.
-    pub(super) fn leader(&self) -> Option<usize> {
+    pub(crate) fn leader(&self) -> Option<usize> {
         let (pnn, heard) = self.leader?;
         (heard.elapsed() < FRESH).then_some(pnn.0 as usize)
     }
@@ -89,7 +89,7 @@ impl View {
 ///
 /// # Errors
 /// Names a node that has not.
-pub(super) fn check_led_since(views: &[View], since: Instant) -> Result<()> {
+pub(crate) fn check_led_since(views: &[View], since: Instant) -> Result<()> {
     let has = |view: &View| view.leader.is_some_and(|(_, heard)| heard > since);
     let without = views.iter().position(|view| !has(view));
     ensure!(without.is_none(), "node {without:?} hears of no leader");
@@ -100,7 +100,7 @@ pub(super) fn check_led_since(views: &[View], since: Instant) -> Result<()> {
 ///
 /// # Errors
 /// Says which node sees it otherwise.
-pub(super) fn check_together(views: &[View], nodes: &[usize]) -> Result<Generation> {
+pub(crate) fn check_together(views: &[View], nodes: &[usize]) -> Result<Generation> {
     for &pnn in nodes {
         views[pnn]
             .check(nodes)
@@ -132,13 +132,13 @@ pub(super) fn check_together(views: &[View], nodes: &[usize]) -> Result<Generati
 
 /// Looks at one node until it is dropped.
 #[derive(Debug)]
-pub(super) struct Eye {
+pub(crate) struct Eye {
     view: Arc<Mutex<View>>,
     over: Arc<AtomicBool>,
 }
 
 impl Eye {
-    pub(super) fn on(node: &Node) -> Result<Self> {
+    pub(crate) fn on(node: &Node) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -160,7 +160,7 @@ impl Eye {
         Ok(eye)
     }
 
-    pub(super) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         lock(&self.view, |view| view.clone())
     }
 }

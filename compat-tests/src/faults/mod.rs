@@ -5,7 +5,7 @@
 //! within [`Options::bound`], with one leader, and at the end everything that was acknowledged has to be there. The same
 //! seed is the same plan, also for the C daemon.
 
-mod eye;
+pub(crate) mod eye;
 mod fault;
 mod times;
 
@@ -38,7 +38,7 @@ const FAST: &str = "RecoveryBanPeriod=5\n";
 /// Between all OK and the next fault: the load goes on, and recoveries are no longer suppressed.
 const PAUSE: Duration = Duration::from_secs(3);
 /// How often it is looked whether things are well.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(5);
 /// The longest that the others may need to go on without a node that died.
 const REST: Duration = Duration::from_secs(45);
 

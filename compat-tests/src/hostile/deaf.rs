@@ -24,6 +24,21 @@ const EARS: Srvid = Srvid(0xAE00_0000_0000_00EA);
 
 pub(super) fn run(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
     let target = scene.targets[1];
+    // before the others: malloc learns from large blocks to keep smaller ones
+    scene.attack("large packets leave nothing behind", report, || {
+        let mut large = scene.client(target);
+        for mebibytes in [30, 30, 100] {
+            // no record is so long
+            let data = vec![7; mebibytes << 20];
+            let opcode = Opcode::TryDeleteRecords;
+            let refused = large.control(Pnn::CURRENT, opcode, Srvid(0), &data)?;
+            ensure!(refused.is_some_and(|status| status < 0), "{refused:?}");
+        }
+        large.check_served()?;
+        State::of(scene.node(target))?
+            .check_processes(&scene.start[target])
+            .context("the client is still there")
+    });
     let messages = if scene.options.quick { 1_000 } else { 8_000 };
     let name = "a client that asks and does not read";
     bounded(scene, name, ANSWERS, report, || ask(scene.client(target)));
@@ -38,18 +53,6 @@ pub(super) fn run(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
         let _open: Vec<_> = open.collect::<Result<_>>()?;
         std::thread::sleep(Duration::from_millis(500));
         State::of(scene.node(target))?.check_processes(&scene.start[target])
-    });
-    scene.attack("a large packet leaves nothing behind", report, || {
-        let mut large = scene.client(target);
-        // no record is so long
-        let data = vec![7; 100 << 20];
-        let opcode = Opcode::TryDeleteRecords;
-        let refused = large.control(Pnn::CURRENT, opcode, Srvid(0), &data)?;
-        ensure!(refused.is_some_and(|status| status < 0), "{refused:?}");
-        large.check_served()?;
-        State::of(scene.node(target))?
-            .check_processes(&scene.start[target])
-            .context("the client is still there")
     });
     Ok(())
 }

@@ -10,6 +10,8 @@ use super::watch::Span;
 /// What a writer may rest for beside a recovery: until the leader sees that there has to be one (RecoverInterval, a
 /// second), its own pauses, a look, a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
+/// Where the leader leaves, the others vote before they recover: ElectionTimeout of C's.
+const ELECTION: Duration = Duration::from_secs(3);
 /// A client of an address that moves: the recovery is followed by a takeover run, and it connects anew.
 const FAILOVER: Duration = Duration::from_secs(10);
 
@@ -69,8 +71,9 @@ impl Work {
         };
         let meets = step.recoveries.iter().filter(|span| span.meets(&rest));
         let recovery = meets.map(Span::length).max().unwrap_or_default();
+        let election = if step.led { ELECTION } else { Duration::ZERO };
         ensure!(
-            rest.length() <= recovery + self.slack,
+            rest.length() <= recovery + election + self.slack,
             "{}: {:.2} s while node {} was replaced by {}, the recovery took {:.2} s",
             self.what,
             rest.length().as_secs_f64(),
@@ -137,6 +140,7 @@ mod tests {
         };
         Step {
             node: 0,
+            led: false,
             to: "ours",
             span: span(&(0, 20)),
             recoveries: recoveries.iter().map(span).collect(),
@@ -154,6 +158,14 @@ mod tests {
         work(1).check(&step(&[(5, 8)])).unwrap();
         work(1).check(&step(&[(5, 6), (7, 8)])).unwrap_err();
         work(1).check(&step(&[(10, 19)])).unwrap_err();
+    }
+
+    #[test]
+    fn without_their_leader_the_others_vote_first() {
+        let mut step = step(&[]);
+        work(1).check(&step).unwrap_err();
+        step.led = true;
+        work(1).check(&step).unwrap();
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Options {
 #[derive(Debug)]
 struct Step {
     node: usize,
+    /// It was the leader until then.
+    led: bool,
     /// By whom.
     to: &'static str,
     span: Span,
@@ -119,7 +121,7 @@ pub fn run(cluster: &mut Cluster, options: &Options, report: &mut Report) -> Res
 }
 
 /// Two public addresses a node, which every node can host.
-fn give_addresses(cluster: &Cluster) -> Result<Vec<IpAddr>> {
+pub(crate) fn give_addresses(cluster: &Cluster) -> Result<Vec<IpAddr>> {
     ip("addr add 198.51.100.1/24 dev br0")?;
     let addresses: Vec<IpAddr> = (0..cluster.nodes.len())
         .map(|n| u8::try_from(100 + n).map(|host| Ipv4Addr::new(198, 51, 100, host).into()))
@@ -135,7 +137,7 @@ fn give_addresses(cluster: &Cluster) -> Result<Vec<IpAddr>> {
 }
 
 /// All public addresses are on nodes.
-fn check_hosted(node: &Node, addresses: &[IpAddr]) -> Result<()> {
+pub(crate) fn check_hosted(node: &Node, addresses: &[IpAddr]) -> Result<()> {
     if addresses.is_empty() {
         return Ok(());
     }
@@ -170,6 +172,7 @@ fn replace(
 ) -> Result<Step> {
     let others = cluster.nodes.iter().filter(|node| node.pnn != pnn);
     let watches: Vec<_> = others.map(Watch::start).collect::<Result<_>>()?;
+    let led = leader(cluster)? == pnn;
     let begin = monotonic()?;
     take_out(cluster, pnn, addresses)?;
     cluster.nodes[pnn].replace(root.cloned())?;
@@ -181,6 +184,7 @@ fn replace(
     }
     Ok(Step {
         node: pnn,
+        led,
         to,
         span: Span {
             from: begin,

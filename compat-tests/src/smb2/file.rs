@@ -121,6 +121,25 @@ impl<'a> Open<'a> {
         Self { caching, ..self }
     }
 
+    /// Opens a directory to list it, or makes it.
+    #[must_use]
+    pub fn directory(name: &'a str) -> Self {
+        Self {
+            access: Access::List,
+            options: 1,
+            ..Self::reading(name)
+        }
+    }
+
+    /// Opens an existing file or directory to give it another name, or none.
+    #[must_use]
+    pub fn renaming(name: &'a str) -> Self {
+        Self {
+            access: Access::Delete,
+            ..Self::reading(name).disposition(Disposition::Existing)
+        }
+    }
+
     fn encode(&self) -> Fields {
         let name = utf16(self.name);
         let (oplock, context) = match self.caching {
@@ -293,9 +312,8 @@ impl Connection {
     /// No answer.
     pub fn delete(&mut self, name: &str) -> Result<Status> {
         let open = Open {
-            access: Access::Delete,
             options: 0x1000,
-            ..Open::reading(name).disposition(Disposition::Existing)
+            ..Open::renaming(name)
         };
         self.try_open(&open)
     }
@@ -404,14 +422,8 @@ impl Connection {
     /// # Errors
     /// The directory does not open, or the connection is gone.
     pub fn start_notify(&mut self) -> Result<Pending> {
-        let root = Open {
-            access: Access::List,
-            options: 1,
-            ..Open::reading("")
-        };
-        let root = self
-            .must_open(&root.disposition(Disposition::Existing))?
-            .file;
+        let root = Open::directory("").disposition(Disposition::Existing);
+        let root = self.must_open(&root)?.file;
         let body = Fields::default()
             .u16(32)
             .u16(0)

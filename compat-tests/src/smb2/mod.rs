@@ -4,6 +4,7 @@
 //! and to see each break and each pending answer when it comes, which no command line client
 //! shows. One [`Connection`] is one session; requests may be left pending and asked for later.
 
+mod directory;
 mod fields;
 mod file;
 
@@ -46,6 +47,8 @@ impl Status {
     pub const DELETE_PENDING: Self = Self(0xC000_0056);
     /// There is no such file.
     pub const NOT_FOUND: Self = Self(0xC000_0034);
+    /// A directory was listed to its end.
+    pub const NO_MORE_FILES: Self = Self(0x8000_0006);
 
     /// Fails unless the status is the one wanted.
     ///
@@ -73,7 +76,9 @@ enum Command {
     Read = 8,
     Write = 9,
     Lock = 10,
+    QueryDirectory = 14,
     ChangeNotify = 15,
+    SetInfo = 17,
     OplockBreak = 18,
 }
 
@@ -151,6 +156,11 @@ impl Connection {
             }
             ensure!(self.take_in(end)?, "no break came");
         }
+    }
+
+    /// What the server has announced so far and nobody waited for.
+    pub fn take_breaks(&mut self) -> Vec<Break> {
+        self.breaks.drain(..).collect()
     }
 
     /// The final status of a pending request, or `None` when it is still pending after `patience`.

@@ -265,6 +265,7 @@ pub(super) const OPTIONS: &[Line] = &[
     ("cluster: nodes list", Tested("config, ctdbd")),
     ("cluster: leader timeout", Tested("config, ctdbd, accept")),
     ("cluster: leader capability", Tested("cluster, ctdbd")),
+    ("cluster: busy poll", Tested("config, ctdbd")),
     ("cluster: manager", Tested("config, cluster")),
     ("cluster: etcd endpoints", Tested("config")),
     ("cluster: etcd prefix", Tested("config")),

@@ -48,8 +48,18 @@ pub(crate) struct Journal {
 impl Journal {
     /// Takes in the journals of a node.
     pub(crate) fn read(&mut self, node: &Node) -> Result<()> {
-        read_into(&mut self.volatile_entries, node, "volatile")?;
-        read_into(&mut self.persistent_entries, node, "persistent")
+        self.read_volatile(node)?;
+        self.read_commits(node, "persistent")
+    }
+
+    /// Takes in a node's journal of volatile writes alone.
+    pub(crate) fn read_volatile(&mut self, node: &Node) -> Result<()> {
+        read_into(&mut self.volatile_entries, node, "volatile")
+    }
+
+    /// Takes in a node's journal of the commits of one model, of which the rules of the persistent one hold.
+    pub(crate) fn read_commits(&mut self, node: &Node, model: &str) -> Result<()> {
+        read_into(&mut self.persistent_entries, node, model)
     }
 
     /// When the node's writes of a kind were acknowledged, in order, by the clock of the journals.

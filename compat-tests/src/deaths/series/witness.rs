@@ -64,6 +64,33 @@ impl State {
         }
     }
 
+    /// ctdbd's process, as the node numbers it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// All processes of the project but workers, by name.
+    pub(crate) fn processes(&self) -> &BTreeMap<String, usize> {
+        &self.processes
+    }
+
+    /// It has no more descriptors and locks than before, but for so many of either; both without workers.
+    pub(crate) fn check_counts(&self, before: &Self, more: usize) -> Result<()> {
+        ensure!(
+            self.descriptors <= before.descriptors + more,
+            "descriptors: {}, then {}",
+            before.descriptors,
+            self.descriptors
+        );
+        ensure!(
+            self.locks <= before.locks + more,
+            "locks: {}, then {}",
+            before.locks,
+            self.locks
+        );
+        Ok(())
+    }
+
     /// It has no more than before, workers of that time not counted: each has a socket and a process.
     pub(crate) fn check(&self, before: &Self) -> Result<()> {
         self.check_but_memory(before)?;

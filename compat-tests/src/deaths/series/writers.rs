@@ -14,7 +14,7 @@ use crate::report::wait_for;
 /// Writes a second of each program: a load, and time left for the recoveries.
 const LOADS: [(&str, &str); 2] = [("volatile", "100"), ("persistent", "20")];
 /// The longest life of a program, in seconds.
-const LIFE: u64 = 3600;
+const LIFE: u64 = 6 * 3600;
 
 /// The programs at work.
 #[derive(Debug, Default)]
@@ -22,17 +22,27 @@ pub(crate) struct Writers(Vec<Child>);
 
 impl Writers {
     pub(crate) fn start(cluster: &Cluster) -> Result<Self> {
+        Self::start_with(cluster, &LOADS)
+    }
+
+    /// Other loads: models, and writes a second of each.
+    pub(crate) fn start_with(cluster: &Cluster, loads: &[(&str, &str)]) -> Result<Self> {
         let mut writers = Self::default();
         for node in &cluster.nodes {
-            writers.start_on(node)?;
+            writers.start_on_with(node, loads)?;
         }
         Ok(writers)
     }
 
     /// Starts those of a node that was booted.
     pub(crate) fn start_on(&mut self, node: &Node) -> Result<()> {
+        self.start_on_with(node, &LOADS)
+    }
+
+    /// The same with other loads.
+    pub(crate) fn start_on_with(&mut self, node: &Node, loads: &[(&str, &str)]) -> Result<()> {
         let program = beside("ctdb-load")?;
-        for (model, rate) in LOADS {
+        for &(model, rate) in loads {
             let mut command = node.command_within(&program, LIFE);
             command.args(["write", "--model", model, "--rate", rate]);
             command.args(["--keys", "5", "--journal", &journal_of(model)]);
