@@ -207,11 +207,18 @@ impl Daemon {
         // C's has children that have its clients' sockets too
         let pid = self.process.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap_or_default();
         self.process.kill().unwrap();
-        for child in children.unwrap_or_default().split_whitespace() {
+        for child in children.split_whitespace() {
             let _ = Command::new("kill").args(["-9", child]).status();
         }
         self.process.wait().unwrap();
+        // one of ours that was just being started still has them all
+        let deadline = Instant::now() + LIMIT;
+        while children.split_whitespace().any(is_alive) {
+            assert!(Instant::now() < deadline, "killed and alive: {children}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn wait(&self) {
@@ -223,6 +230,13 @@ impl Daemon {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// Whether a process has not come to its end yet, waited for or not.
+fn is_alive(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 fn spawn(program: &Path, base: &Path) -> Child {
