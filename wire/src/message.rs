@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::coding::{Decode, DecodeError, Encode};
 use crate::types::{
-    DisableMessage, ElectionMessage, Ignored, NodeFlagChange, PublicIp, RecBuffer, SrvidMessage,
+    DbSizes, DisableMessage, ElectionMessage, Ignored, NodeFlagChange, PublicIp, RecBuffer,
+    SrvidMessage,
 };
 use crate::{DbId, Pnn, Srvid};
 
@@ -20,7 +21,7 @@ use crate::{DbId, Pnn, Srvid};
 pub struct MessageInfo {
     /// The address.
     pub srvid: Srvid,
-    /// Upstream's name, without CTDB_SRVID_.
+    /// Upstream's name, without CTDB_SRVID_; or ours, where the address is.
     pub name: &'static str,
     /// The Rust type of the payload.
     pub payload: &'static str,
@@ -126,6 +127,8 @@ messages! {
     DisableRecoveries(DisableMessage) = DISABLE_RECOVERIES;
     /// No check of addresses for so many seconds.
     DisableIpCheck(u32) = DISABLE_IP_CHECK;
+    /// Of this implementation alone: a recovery is wanted, and how large the sender's databases are.
+    RecoveryWanted(DbSizes) = RECOVERY_WANTED;
 }
 
 impl Srvid {

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use wire::coding::Encode;
 use wire::control::Request;
 use wire::message::Message;
-use wire::types::{NodeFlagChange, SrvidMessage};
+use wire::types::{DbSizes, NodeFlagChange, SrvidMessage};
 use wire::{Pnn, Srvid};
 
 use super::engine::Engine;
@@ -158,8 +158,8 @@ impl Engine {
                 }
             }
             Message::RebalanceNode(_) => {}
-            Message::Other(Srvid::RECOVERY_WANTED, data) => {
-                self.note_sizes(source, &data);
+            Message::RecoveryWanted(sizes) => {
+                self.note_sizes(source, &sizes);
                 if self.leadership.is_ours() {
                     self.hurry(io);
                 }
@@ -169,11 +169,11 @@ impl Engine {
     }
 
     /// They may come within the recovery that they are for.
-    fn note_sizes(&mut self, source: Pnn, data: &[u8]) {
+    fn note_sizes(&mut self, source: Pnn, sizes: &DbSizes) {
         if self.view.flags(source).is_none() {
             return;
         }
-        self.sizes.note(source, data);
+        self.sizes.note(source, sizes);
         if let Some(recovery) = &mut self.recovery {
             recovery.note_sizes(&self.sizes);
         }

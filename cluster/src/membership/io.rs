@@ -215,6 +215,8 @@ pub enum Output {
         /// Its data.
         data: Vec<u8>,
     },
+    /// Say to all connected managers that a recovery is wanted, and how large the databases are, which the daemon knows.
+    RecoveryWanted,
     /// Try to take the cluster lock in a helper process, release it at once, and report by one
     /// [`Input::LockChecked`].
     CheckClusterLock(OwnToken),

@@ -16,9 +16,9 @@
 //! an earlier leader still sends is refused, so that it cannot end the later one's recovery. The
 //! protocol has no generation in SET_RECMODE, so the sender stands for it.
 
+use wire::Pnn;
 use wire::control::Request;
 use wire::types::{self, NodeFlags, VnnMap};
-use wire::{Pnn, Srvid};
 
 use super::controls::Ask;
 use super::events::Pending;
@@ -176,12 +176,7 @@ impl Membership {
             Effect::Activated => {
                 tracing::info!(reason, "Recovery mode set to ACTIVE");
                 out.notify(Notification::RecoveryMode(true));
-                // the daemon, which has the databases, says how large they are
-                out.push(Output::Message {
-                    destination: Pnn::BROADCAST_CONNECTED,
-                    srvid: Srvid::RECOVERY_WANTED,
-                    data: Vec::new(),
-                });
+                out.push(Output::RecoveryWanted);
             }
             Effect::Refuse => self.answer_waiting(-1, Some(OVERTAKEN), out),
             Effect::Keep | Effect::Check | Effect::Join | Effect::Normalised => {}

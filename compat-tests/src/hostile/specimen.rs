@@ -11,9 +11,9 @@ use wire::packet::{
 };
 use wire::tunables::TunableName;
 use wire::types::{
-    AddrInfo, Connection, EchoData, Iface, IfaceName, KeyData, NotifyData, OwnedRecord, PublicIp,
-    PushRecord, RecBuffer, RecordFlags, RecordHeader, SockAddr, SrvidList, TickleList, Tunable,
-    VnnMap,
+    AddrInfo, Connection, DbSize, DbSizes, EchoData, Iface, IfaceName, KeyData, NotifyData,
+    OwnedRecord, PublicIp, PushRecord, RecBuffer, RecordFlags, RecordHeader, SockAddr, SrvidList,
+    TickleList, Tunable, VnnMap,
 };
 use wire::{ClientId, DbId, Generation, Pnn, ReqId, Srvid, TunnelId};
 
@@ -185,6 +185,10 @@ fn with_records(type_name: &str, db: DbId) -> Option<Vec<u8>> {
             header,
             key,
             value,
+        }
+        .to_bytes(),
+        "DbSizes" => DbSizes {
+            dbs: vec![DbSize { db, kib: 9 }; 2],
         }
         .to_bytes(),
         "VnnMap" => VnnMap {

@@ -7,9 +7,10 @@ use database::ClusterView;
 use database::io as engine;
 use tracing::error;
 use wire::coding::Encode;
+use wire::message::Message;
 use wire::packet::{Body, ReqKeepalive};
 use wire::types::{NodeAndFlags, NodeFlags, NodeMap, RecoveryMode, RunState};
-use wire::{ClientId, ReqId, Srvid};
+use wire::{ClientId, Pnn, ReqId};
 
 use super::asking::Asker;
 use super::events::WhoseEvent;
@@ -157,17 +158,15 @@ impl Daemon {
             }
             M::Message {
                 destination,
-                srvid: Srvid::RECOVERY_WANTED,
-                ..
-            } => {
-                let data = self.engine.database_sizes(&*self.store).to_bytes();
-                self.send_message(destination, Srvid::RECOVERY_WANTED, &data, out);
-            }
-            M::Message {
-                destination,
                 srvid,
                 data,
             } => self.send_message(destination, srvid, &data, out),
+            M::RecoveryWanted => {
+                let sizes = self.engine.database_sizes(&*self.store);
+                let message = Message::RecoveryWanted(sizes);
+                let (to, data) = (Pnn::BROADCAST_CONNECTED, message.to_bytes());
+                self.send_message(to, message.srvid(), &data, out);
+            }
             M::CheckClusterLock(token) => out.push(Output::CheckClusterLock(token)),
             M::ReadNodesFile => out.push(Output::ReadNodes(ReadFor::Membership)),
             M::Nodes(nodes) => {

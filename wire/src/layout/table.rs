@@ -25,7 +25,7 @@ pub static TYPES: &[(&str, &[Layout])] = layouts! {
         ReqMessage<'_>, ReqControl<'_>, ReplyControl<'_>, ReqKeepalive, ReqTunnel<'_>;
     "Records": RecordHeader, OwnedRecord, RecBuffer, KeyData, PushRecord;
     "Global locks": GLockEntry, ServerId;
-    "Databases": DbIdFlags, DbMap, DbSeqnum, DbVacuum, PullDbExt, TransDb, TraverseStart,
+    "Databases": DbIdFlags, DbMap, DbSize, DbSizes, DbSeqnum, DbVacuum, PullDbExt, TransDb, TraverseStart,
         TraverseStartExt, TraverseAll, TraverseAllExt;
     "Nodes": NodeAndFlags, NodeMap, VnnMap, NodeFlagChange, BanState, Uptime, TimeVal;
     "Addresses": SockAddr, PublicIp, PublicIpList, PublicIpInfo, Iface, IfaceList, AddrInfo,

@@ -197,6 +197,7 @@ pub(super) const SRVIDS: &[Line] = &[
     ("DISABLE_TAKEOVER_RUNS", Tested("cluster")),
     ("DISABLE_RECOVERIES", Tested("compare")),
     ("DISABLE_IP_CHECK", There("only older tools send it")),
+    ("RECOVERY_WANTED", Tested("cluster, ctdbd")),
     ("SAMBA_NOTIFY", Tested("accept: change notify; smbd's own")),
 ];
 

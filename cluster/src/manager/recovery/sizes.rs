@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 
-use wire::coding::Decode;
 use wire::types::DbSizes;
 use wire::{DbId, Pnn};
 
@@ -21,8 +20,8 @@ use super::database::Spec;
 const SMALL: u32 = 4 * 1024;
 /// A database is not recovered beside one of less than this part of its size.
 const ALIKE: u32 = 2;
-/// A longer list is no node's: it would have a hundred thousand databases.
-const LONGEST: usize = 1 << 20;
+/// A longer list is no node's.
+const LONGEST: usize = 100_000;
 
 /// The databases' sizes on each node, in KiB.
 #[derive(Clone, Debug, Default)]
@@ -30,9 +29,8 @@ pub(in crate::manager) struct Sizes(BTreeMap<Pnn, BTreeMap<DbId, u32>>);
 
 impl Sizes {
     /// Takes what a node has said in place of what it said before.
-    pub(in crate::manager) fn note(&mut self, source: Pnn, data: &[u8]) {
-        let sizes = DbSizes::from_bytes(data).ok();
-        if let Some(sizes) = sizes.filter(|_| data.len() <= LONGEST) {
+    pub(in crate::manager) fn note(&mut self, source: Pnn, sizes: &DbSizes) {
+        if sizes.dbs.len() <= LONGEST {
             let sizes = sizes.dbs.iter().map(|size| (size.db, size.kib));
             self.0.insert(source, sizes.collect());
         }
@@ -63,15 +61,14 @@ impl Sizes {
 
 #[cfg(test)]
 mod tests {
-    use wire::coding::Encode;
     use wire::types::DbSize;
 
     use super::*;
 
-    fn said(sizes: &[(u32, u32)]) -> Vec<u8> {
+    fn said(sizes: &[(u32, u32)]) -> DbSizes {
         let dbs = sizes.iter().map(|&(db, kib)| DbSize { db: DbId(db), kib });
         let dbs = dbs.collect();
-        DbSizes { dbs }.to_bytes()
+        DbSizes { dbs }
     }
 
     #[test]
@@ -85,13 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_changes_nothing() {
+    fn a_list_without_end_changes_nothing() {
         let mut sizes = Sizes::default();
         sizes.note(Pnn(0), &said(&[(1, 500)]));
-        let long = said(&vec![(1, 7); LONGEST]);
-        for data in [&b""[..], b"\x02\0\0\0", &long] {
-            sizes.note(Pnn(0), data);
-        }
+        sizes.note(Pnn(0), &said(&vec![(1, 7); LONGEST + 1]));
         assert_eq!(sizes.of(DbId(1)), 500);
     }
 

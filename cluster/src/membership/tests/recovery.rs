@@ -1,7 +1,5 @@
 //! Recoveries as leaders command them.
 
-use wire::Srvid;
-
 use super::*;
 use crate::membership::recovery::{LOCK_FAILED, LOCK_TAKEN, OVERTAKEN};
 
@@ -239,11 +237,7 @@ fn a_subsystem_asks_for_recovery() {
         bench.take(),
         [
             Output::Notify(Notification::RecoveryMode(true)),
-            Output::Message {
-                destination: Pnn::BROADCAST_CONNECTED,
-                srvid: Srvid::RECOVERY_WANTED,
-                data: vec![]
-            }
+            Output::RecoveryWanted
         ]
     );
     bench.input(needed);
