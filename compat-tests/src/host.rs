@@ -39,6 +39,10 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("unshare", "util-linux"),
 ];
 
+/// The bridge's own address. One that it has from a port changes when that node loses power, and then no other node reaches
+/// the machine, with etcd on it, until it has asked for the new one.
+const BRIDGE: &str = "02:00:00:00:01:00";
+
 /// The directories in which programs are looked for, here and on nodes.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -169,7 +173,7 @@ impl Host {
 
     fn make_network(&self) -> Result<()> {
         ip("link set lo up")?;
-        ip("link add br0 type bridge")?;
+        ip(&format!("link add br0 address {BRIDGE} type bridge"))?;
         ip("link set br0 up")?;
         ip("addr add 192.0.2.1/24 dev br0")
     }
