@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use super::Handle;
@@ -16,6 +17,8 @@ use crate::logging::LogHandle;
 
 /// Between the end of one process and the start of the next.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest that a membership with a coordinator may take to be given back: clusterd waits for three seconds itself.
+const LEAVING: Duration = Duration::from_secs(4);
 
 /// How to start the process, and how to end it.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub(super) struct Manager {
     end: Rc<Notify>,
     hangup: Rc<Notify>,
     stopped: bool,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Manager {
@@ -37,6 +41,7 @@ impl Manager {
             end: Rc::new(Notify::new()),
             hangup: Rc::new(Notify::new()),
             stopped: false,
+            task: None,
         }
     }
 
@@ -44,6 +49,11 @@ impl Manager {
     pub(super) fn restart(&self, reason: &str) {
         error!(reason, "the cluster manager is restarted");
         self.end.notify_one();
+    }
+
+    /// The task that keeps the process running.
+    pub(super) fn keep(&mut self, task: JoinHandle<()>) {
+        self.task = Some(task);
     }
 
     /// Has the process open its log again.
@@ -55,6 +65,15 @@ impl Manager {
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.end.notify_one();
+    }
+
+    /// How long a process that is to end may take for it. Without a coordinator it has nothing to do any more; one that is
+    /// replaced leaves its membership to the next.
+    fn patience(&self) -> Duration {
+        match self.stopped && self.args.etcd.is_some() {
+            true => LEAVING,
+            false => Duration::ZERO,
+        }
     }
 
     /// Starts a process. It ends when this end of its standard input is closed.
@@ -76,8 +95,21 @@ impl Manager {
 }
 
 /// Keeps the process running.
-pub(super) fn start(handle: &Handle) {
-    tokio::task::spawn_local(supervise(handle.clone()));
+pub(super) fn start(handle: Handle) -> JoinHandle<()> {
+    tokio::task::spawn_local(supervise(handle))
+}
+
+/// Waits for a process that was stopped, if it has something to do: with this process it would be killed.
+pub(super) async fn leave(handle: &Handle) {
+    let task = {
+        let manager = &mut handle.borrow_mut().manager;
+        let patience = manager.patience();
+        manager.task.take().filter(|_| !patience.is_zero())
+    };
+    if let Some(task) = task {
+        // it has an end, or panicked
+        let _ = task.await;
+    }
 }
 
 async fn supervise(handle: Handle) {
@@ -91,25 +123,51 @@ async fn supervise(handle: Handle) {
             (manager.spawn(), manager.end.clone(), manager.hangup.clone())
         };
         match spawned {
-            Ok((mut child, _input)) => {
+            Ok((mut child, input)) => {
                 info!(pid = child.id(), "cluster manager started");
-                watch(&mut child, &end, &hangup).await;
+                if watch(&mut child, &end, &hangup).await == Why::Told {
+                    let patience = handle.borrow().manager.patience();
+                    finish(child, input, patience).await;
+                }
             }
             Err(error) => error!(%error, "cannot start the cluster manager"),
         }
-        tokio::time::sleep(PAUSE).await;
+        if !handle.borrow().manager.stopped {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
-/// Returns when the process has ended, by itself or because it had to.
-async fn watch(child: &mut Child, end: &Notify, hangup: &Notify) {
+/// Why a process is no longer watched.
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    /// It has ended by itself.
+    Ended,
+    /// It is to end.
+    Told,
+}
+
+async fn watch(child: &mut Child, end: &Notify, hangup: &Notify) -> Why {
     loop {
         tokio::select! {
-            status = child.wait() => return warn!(?status, "the cluster manager ended unexpectedly"),
-            () = end.notified() => return drop(child.kill().await),
+            status = child.wait() => {
+                warn!(?status, "the cluster manager ended unexpectedly");
+                return Why::Ended;
+            }
+            () = end.notified() => return Why::Told,
             () = hangup.notified() => pass_on_hangup(child),
         }
     }
+}
+
+/// Returns when the process has ended: by itself if it does so in time, as its input has ended.
+async fn finish(mut child: Child, input: UnixStream, patience: Duration) {
+    drop(input);
+    if !patience.is_zero() {
+        let _ = tokio::time::timeout(patience, child.wait()).await;
+    }
+    // an error means that it has ended
+    let _ = child.kill().await;
 }
 
 fn pass_on_hangup(child: &Child) {
@@ -118,5 +176,37 @@ fn pass_on_hangup(child: &Child) {
         && let Err(error) = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP)
     {
         warn!(%error, "the cluster manager cannot be told to open its log again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shell with these words, whose standard input is a socket.
+    fn shell(script: &str, folder: &std::path::Path) -> (Child, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(folder);
+        command.stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)));
+        (command.kill_on_drop(true).spawn().unwrap(), ours)
+    }
+
+    #[tokio::test]
+    async fn one_that_leaves_in_time_is_not_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (child, input) = shell("cat; sleep 0.2; echo >left", folder.path());
+        finish(child, input, Duration::from_secs(30)).await;
+        assert!(folder.path().join("left").exists());
+    }
+
+    #[tokio::test]
+    async fn one_that_hangs_or_has_nothing_to_do_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        for patience in [Duration::ZERO, Duration::from_millis(100)] {
+            let (child, input) = shell("exec sleep 1000", folder.path());
+            let done = tokio::time::timeout(LEAVING, finish(child, input, patience)).await;
+            assert!(done.is_ok());
+        }
     }
 }

@@ -209,7 +209,9 @@ pub async fn run(parts: Parts) -> anyhow::Result<i32> {
         tokio::task::spawn_local(end_with_test(handle.clone()));
     }
     // a task of its own: what runs the tasks polls the future that it waits for after each of them
-    tokio::task::spawn_local(main_loop(handle, events)).await?
+    let code = tokio::task::spawn_local(main_loop(handle.clone(), events)).await?;
+    manager::leave(&handle).await;
+    code
 }
 
 async fn main_loop(
@@ -423,9 +425,10 @@ impl Shell {
         self.events.hang_up();
     }
 
-    fn start_manager(&self) {
+    fn start_manager(&mut self) {
         if let Some(handle) = self.this.upgrade() {
-            manager::start(&handle);
+            let task = manager::start(handle);
+            self.manager.keep(task);
         }
     }
 
