@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod coordinated;
 pub mod deaths;
 pub mod demo;
+mod etcd;
 pub mod faults;
 pub mod host;
 pub mod hostile;

@@ -84,7 +84,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
-    /// Faults of daemons, nodes, cables and disks by chance, under load: `--nodes 5 --seed 7`, `--against-c`.
+    /// Faults of daemons, nodes, cables and disks by chance, under load: `--nodes 5 --seed 7`, `--manager etcd`, `--against-c`.
     #[command(disable_help_flag = true)]
     Faults {
         /// The options of `compat faults`; `--help` among them lists them.

@@ -105,6 +105,9 @@ enum What {
         /// The kinds; all by default, against C those that it knows too.
         #[arg(long, value_delimiter = ',')]
         kinds: Vec<faults::Kind>,
+        /// Who says which nodes are members, and which leads; etcd's servers fail then too. Not against C.
+        #[arg(long, value_enum, default_value_t = faults::Manager::Native)]
+        manager: faults::Manager,
         /// The tunables as they are by default, instead of short times.
         #[arg(long)]
         default_tunables: bool,
@@ -306,6 +309,7 @@ fn main() -> Result<ExitCode> {
             seed,
             longest,
             kinds,
+            manager,
             default_tunables,
             against_c,
         } => run_faults(
@@ -317,6 +321,7 @@ fn main() -> Result<ExitCode> {
                 kinds,
                 default_tunables,
                 against_c,
+                manager,
             },
         )?,
         What::Rolling { nodes, quick } => run_rolling(&nodes, quick)?,
@@ -451,7 +456,7 @@ fn run_hostile(mut nodes: Nodes, options: &hostile::Options) -> Result<bool> {
 }
 
 fn run_faults(nodes: &Nodes, options: &faults::Options) -> Result<bool> {
-    let spec = options.spec(nodes.spec()?);
+    let spec = options.spec(nodes.spec()?)?;
     let mut report = Report::default();
     let done = nodes
         .host()

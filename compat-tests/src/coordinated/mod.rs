@@ -9,7 +9,6 @@
 //! ```
 
 mod faults;
-mod servers;
 
 use std::fs;
 
@@ -17,9 +16,9 @@ use anyhow::{Result, ensure};
 
 use crate::cluster::Cluster;
 use crate::deaths::scene::{OTHER, PERSISTENT, VOLATILE};
+use crate::etcd::{self, Servers};
 use crate::node::Node;
 use crate::report::{Report, within};
-use servers::Servers;
 
 /// Seconds of a lease: the shortest.
 pub(crate) const LEASE: u64 = 5;
@@ -27,8 +26,7 @@ pub(crate) const LEASE: u64 = 5;
 /// The lines of `[cluster]` in ctdb.conf that take the place of the cluster lock.
 #[must_use]
 pub fn conf() -> String {
-    let endpoints = servers::endpoints();
-    format!("\tmanager = etcd\n\tetcd endpoints = {endpoints}\n\tetcd lease = {LEASE}\n")
+    etcd::conf(LEASE)
 }
 
 /// Nodes that are up, and etcd.
@@ -47,8 +45,9 @@ pub fn run(cluster: &mut Cluster, quick: bool, report: &mut Report) -> Result<()
     let mut scene = Scene { cluster, servers };
     scene.start(report)?;
     type Group = fn(&mut Scene<'_>, &mut Report) -> Result<()>;
-    let groups: [(&str, bool, Group); 8] = [
+    let groups: [(&str, bool, Group); 9] = [
         ("the leader's daemon dies", true, faults::leader_killed),
+        ("the leader is shut down", true, faults::leader_shut_down),
         ("the leader's manager dies", false, faults::manager_killed),
         ("an etcd server dies", false, faults::etcd_leader_killed),
         (

@@ -25,10 +25,22 @@ const NORMAL: i32 = 0;
 const FRESH: Duration = Duration::from_millis(2500);
 /// Two that lead in turns within this time lead at the same time.
 const DISPUTE: Duration = Duration::from_secs(3);
+/// By a coordinator, whoever leads no longer is not heard for longer than this once another one is: so long the news may take.
+const NEWS: Duration = Duration::from_secs(1);
+
+/// One that was heard leading, until another one or nobody was.
+#[derive(Debug, Clone, Copy)]
+struct Reign {
+    leader: usize,
+    first: Instant,
+    last: Instant,
+}
 
 /// What a node said last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
+    /// Whose it is.
+    node: usize,
     at: Option<Instant>,
     normal: bool,
     pub(crate) generation: Option<Generation>,
@@ -37,6 +49,8 @@ pub(crate) struct View {
     leader: Option<(Pnn, Instant)>,
     /// The last changes of the leader.
     changes: VecDeque<(Pnn, Instant)>,
+    /// Whom it has heard leading, one after the other.
+    succession: Vec<Reign>,
     /// How often two led at the same time.
     pub(crate) disputes: usize,
 }
@@ -61,11 +75,46 @@ impl View {
         Ok(())
     }
 
+    /// Whom it has heard leading is what `history` has, in that order: nobody who leads no longer, once it has heard a
+    /// later one.
+    ///
+    /// # Errors
+    /// Says whom.
+    pub(crate) fn check_led_as(&self, history: &[usize]) -> Result<()> {
+        let mut heard: Vec<_> = self.succession.iter().map(|reign| reign.leader).collect();
+        heard.dedup();
+        let mut left = history.iter();
+        ensure!(
+            heard.iter().all(|leader| left.any(|led| led == leader)),
+            "node {} has heard {heard:?}, it was {history:?}",
+            self.node
+        );
+        Ok(())
+    }
+
+    /// Whom it has heard. What it has heard of itself is left out: it may have told itself before it was stopped, and
+    /// hear it when it goes on.
+    fn heard_others(&self) -> impl Iterator<Item = &Reign> {
+        let others = |reign: &&Reign| reign.leader != self.node;
+        self.succession.iter().filter(others)
+    }
+
     fn hear(&mut self, leader: Pnn, now: Instant) {
         if leader == Pnn::UNKNOWN {
             // an election has begun
             self.leader = None;
             return;
+        }
+        let (leading, first, last) = (leader.0 as usize, now, now);
+        match self.succession.last_mut() {
+            Some(reign) if reign.leader == leading && now.duration_since(reign.last) < FRESH => {
+                reign.last = now;
+            }
+            _ => self.succession.push(Reign {
+                leader: leading,
+                first,
+                last,
+            }),
         }
         if self.changes.back().is_none_or(|(last, _)| *last != leader) {
             self.changes.push_back((leader, now));
@@ -93,6 +142,27 @@ pub(crate) fn check_led_since(views: &[View], since: Instant) -> Result<()> {
     let has = |view: &View| view.leader.is_some_and(|(_, heard)| heard > since);
     let without = views.iter().position(|view| !has(view));
     ensure!(without.is_none(), "node {without:?} hears of no leader");
+    Ok(())
+}
+
+/// No two were heard leading at the same time, whoever heard them.
+///
+/// # Errors
+/// Says which two.
+pub(crate) fn check_one_leads(views: &[View]) -> Result<()> {
+    let reigns: Vec<_> = views.iter().flat_map(View::heard_others).collect();
+    for (number, one) in reigns.iter().enumerate() {
+        for other in &reigns[..number] {
+            let both = one.last.min(other.last);
+            let both = both.saturating_duration_since(one.first.max(other.first));
+            ensure!(
+                one.leader == other.leader || both < NEWS,
+                "nodes {} and {} for {both:?}",
+                one.leader,
+                other.leader
+            );
+        }
+    }
     Ok(())
 }
 
@@ -146,6 +216,7 @@ impl Eye {
             view: Arc::default(),
             over: Arc::default(),
         };
+        lock(&eye.view, |view| view.node = node.pnn);
         let (view, over) = (Arc::clone(&eye.view), Arc::clone(&eye.over));
         let socket: PathBuf = node.path("/run/ctdb/ctdbd.socket");
         std::thread::spawn(move || {
@@ -224,5 +295,41 @@ mod tests {
         // a last word of one that was stopped, and a new leader after another
         assert_eq!(heard(&[(0, 0), (1, 5000), (0, 6000), (1, 6100)]), 0);
         assert_eq!(heard(&[(0, 0), (1, 100), (2, 200), (1, 300)]), 0);
+    }
+
+    /// What a node has heard: whom, and at which seconds.
+    fn view(node: usize, heard: &[(u32, u64)], begin: Instant) -> View {
+        let mut view = View {
+            node,
+            ..View::default()
+        };
+        for &(pnn, at) in heard {
+            view.hear(Pnn(pnn), begin + Duration::from_secs(at));
+        }
+        view
+    }
+
+    #[test]
+    fn whoever_leads_no_longer_is_not_heard_any_more() {
+        let check = |heard: &[(u32, u64)], history: &[usize]| {
+            view(1, heard, Instant::now()).check_led_as(history)
+        };
+        check(&[(0, 0), (2, 9)], &[0, 1, 1, 2]).unwrap();
+        check(&[(0, 0), (2, 9), (0, 10)], &[0, 2]).unwrap_err();
+        check(&[(1, 0)], &[0, 2]).unwrap_err();
+    }
+
+    #[test]
+    fn one_leads_at_a_time_whoever_hears_it() {
+        let begin = Instant::now();
+        let check = |one: &[(u32, u64)], other: &[(u32, u64)]| {
+            check_one_leads(&[view(1, one, begin), view(2, other, begin)])
+        };
+        check(&[(0, 1), (0, 3), (3, 4), (3, 6)], &[(0, 2), (3, 5)]).unwrap();
+        check(&[(0, 1), (0, 3)], &[(3, 1), (3, 3)]).unwrap_err();
+        // it has heard itself
+        check(&[(1, 1), (1, 3)], &[(3, 1), (3, 3)]).unwrap();
+        // it was away while another one led
+        check(&[(0, 1), (0, 9)], &[(3, 4), (3, 6)]).unwrap();
     }
 }

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::cluster::Cluster;
 use crate::deaths::scene::{ctdbd, pids};
+use crate::etcd::{COUNT, Servers};
 use crate::host::{address, ip};
 use crate::hostile::chance::Chance;
 use crate::node::Node;
@@ -50,10 +51,12 @@ pub enum Kind {
     HangWorkers,
     /// Its disk is full for a time.
     DiskFull,
+    /// A server of etcd is killed, the leader of them or another, and started again after a time.
+    KillEtcd,
 }
 
-/// All of them; what the C daemon does not have, or is not known of it, is last.
-pub(super) const KINDS: [Kind; 11] = [
+/// All of them; what the C daemon does not have, or is not known of it, and what only etcd has, is last.
+pub(super) const KINDS: [Kind; 12] = [
     Kind::KillDaemon,
     Kind::KillManager,
     Kind::HangDaemon,
@@ -65,9 +68,12 @@ pub(super) const KINDS: [Kind; 11] = [
     Kind::Slow,
     Kind::HangWorkers,
     Kind::DiskFull,
+    Kind::KillEtcd,
 ];
-/// How many of them are of ours alone.
-pub(super) const OF_OURS: usize = 2;
+/// How many of them there are for the native manager.
+pub(super) const OF_OURS: usize = 11;
+/// How many of them for the C daemon too.
+pub(super) const OF_BOTH: usize = 9;
 
 impl Kind {
     /// Whether it lasts for a time of its own; otherwise the node is started again once the others go on.
@@ -83,13 +89,18 @@ impl Kind {
         matches!(self, Self::KillDaemon | Self::PowerOff | Self::HalfOpen)
     }
 
+    /// Whether it happens to no node: nobody is to notice.
+    pub(super) fn is_elsewhere(self) -> bool {
+        self == Self::KillEtcd
+    }
+
     /// Whether it is between nodes: either side may have changed what the other one does not have.
     pub(super) fn is_of_network(self) -> bool {
         matches!(self, Self::LinkDown | Self::OneWay | Self::Slow)
     }
 }
 
-/// Whose.
+/// Whose; of etcd's servers one leads too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The node that leads.
@@ -133,11 +144,21 @@ impl Fault {
         }
     }
 
+    /// The server of etcd that it happens to.
+    fn server(&self, leader: usize) -> usize {
+        self.victim(leader, COUNT)
+    }
+
     /// Lets it happen.
-    pub(super) fn begin(&self, cluster: &mut Cluster, victim: usize) -> Result<Begun> {
+    pub(super) fn begin(
+        &self,
+        cluster: &mut Cluster,
+        servers: Option<&mut Servers>,
+        victim: usize,
+    ) -> Result<Begun> {
         let peer = (victim + 1 + self.other / 16 % (cluster.nodes.len() - 1)) % cluster.nodes.len();
         let node = &mut cluster.nodes[victim];
-        let mut stopped = Vec::new();
+        let (mut stopped, mut server) = (Vec::new(), None);
         match self.kind {
             Kind::KillDaemon => node.kill_ctdbd()?,
             Kind::KillManager => signal(node, manager(node)?, "KILL")?,
@@ -160,6 +181,12 @@ impl Fault {
             Kind::DiskFull => node
                 .sh(&format!("cat /dev/zero >{FILLER} 2>/dev/null; true"))
                 .map(drop)?,
+            Kind::KillEtcd => {
+                let servers = servers.context("no etcd")?;
+                let number = self.server(servers.leader()?);
+                servers.kill_one(number)?;
+                server = Some(number);
+            }
         }
         if self.kind == Kind::HangWorkers {
             // an idle one may have ended in between
@@ -169,11 +196,24 @@ impl Fault {
                 .iter()
                 .try_for_each(|pid| signal(node, *pid, "STOP"))?;
         }
-        Ok(Begun { peer, stopped })
+        Ok(Begun {
+            peer,
+            stopped,
+            server,
+        })
     }
 
     /// Makes it good again; a node without a daemon is given one.
-    pub(super) fn end(&self, cluster: &mut Cluster, victim: usize, begun: &Begun) -> Result<()> {
+    pub(super) fn end(
+        &self,
+        cluster: &mut Cluster,
+        servers: Option<&mut Servers>,
+        victim: usize,
+        begun: &Begun,
+    ) -> Result<()> {
+        if let (Some(servers), Some(number)) = (servers, begun.server) {
+            servers.start_one(number)?;
+        }
         let node = &mut cluster.nodes[victim];
         for &pid in &begun.stopped {
             // it may have been killed by who watches it
@@ -191,7 +231,8 @@ impl Fault {
             | Kind::KillManager
             | Kind::HangDaemon
             | Kind::HangManager
-            | Kind::HangWorkers => {}
+            | Kind::HangWorkers
+            | Kind::KillEtcd => {}
         }
         Ok(())
     }
@@ -202,6 +243,8 @@ impl Fault {
 pub(super) struct Begun {
     peer: usize,
     stopped: Vec<u32>,
+    /// Of etcd, that was killed.
+    server: Option<usize>,
 }
 
 fn slow_down() -> String {

@@ -1,5 +1,6 @@
 //! Faults by chance, one after the other, in a cluster under load: daemons that die or hang, nodes that lose power,
-//! cables, lines and disks. `docs/operations.md` states what comes of each.
+//! cables, lines and disks; servers of etcd, where members and leader are etcd's word. `docs/operations.md` and
+//! `docs/cluster-manager.md` state what comes of each.
 //!
 //! `ctdb-load write` writes on every node meanwhile. After each fault the cluster has to be whole again by itself
 //! within [`Options::bound`], with one leader, and at the end everything that was acknowledged has to be there. The same
@@ -7,6 +8,7 @@
 
 pub(crate) mod eye;
 mod fault;
+mod options;
 mod times;
 
 use std::path::Path;
@@ -18,80 +20,26 @@ use crate::cluster::{Cluster, Spec};
 use crate::deaths::series::journal::{Journal, Kill};
 use crate::deaths::series::writers::{self, Writers};
 use crate::deaths::series::{is_running, monotonic};
+use crate::etcd::Servers;
 use crate::host::Host;
 use crate::hostile::chance::Chance;
-use crate::report::Report;
+use crate::report::{Report, within};
 use crate::side::Side;
-use eye::{Eye, View, check_led_since, check_together};
-use fault::{Fault, KINDS, OF_OURS};
+use eye::{Eye, View, check_led_since, check_one_leads, check_together};
+use fault::Fault;
 pub use fault::{Kind, Role};
+pub use options::{Manager, Options};
 use times::{Times, seconds};
 use wire::Generation;
 
-/// All nodes' databases, of a test.
-const DISK: &str = "150M";
-/// What the tunables are by default, where a cluster of tests has others.
-const DEFAULTS: &str = "MonitorInterval=15\nKeepaliveInterval=5\nKeepaliveLimit=5\n\
-                        RerecoveryTimeout=10\nElectionTimeout=3\nTakeoverTimeout=9\n";
-/// Short times.
-const FAST: &str = "RecoveryBanPeriod=5\n";
 /// Between all OK and the next fault: the load goes on, and recoveries are no longer suppressed.
 const PAUSE: Duration = Duration::from_secs(3);
 /// How often it is looked whether things are well.
 const LOOK: Duration = Duration::from_millis(5);
 /// The longest that the others may need to go on without a node that died.
 const REST: Duration = Duration::from_secs(45);
-
-/// What is done.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How many faults.
-    pub faults: usize,
-    /// What chance begins with.
-    pub seed: u64,
-    /// The longest time of one, in seconds.
-    pub longest: usize,
-    /// All of them if there are none.
-    pub kinds: Vec<Kind>,
-    /// The tunables as they are by default.
-    pub default_tunables: bool,
-    /// With the C daemon too.
-    pub against_c: bool,
-}
-
-impl Options {
-    /// The cluster that is wanted.
-    #[must_use]
-    pub fn spec(&self, spec: Spec) -> Spec {
-        let (tunables, conf) = match self.default_tunables {
-            true => (DEFAULTS, "[cluster]\n\tleader timeout = 5\n"),
-            false => (FAST, ""),
-        };
-        Spec {
-            event_scripts: false,
-            disk: Some(DISK.to_owned()),
-            more_tunables: tunables.to_owned(),
-            more_conf: conf.to_owned(),
-            ..spec
-        }
-    }
-
-    /// Within this time of a fault's end all nodes are OK again.
-    ///
-    /// A node that comes back is seen within seconds, takes part in the next recovery, and may have been banned meanwhile.
-    #[must_use]
-    pub fn bound(&self) -> Duration {
-        Duration::from_secs(if self.default_tunables { 360 } else { 40 })
-    }
-
-    fn kinds(&self) -> &[Kind] {
-        match (&self.kinds[..], self.against_c) {
-            ([], false) => &KINDS,
-            ([], true) => &KINDS[..KINDS.len() - OF_OURS],
-            (kinds, _) => kinds,
-        }
-    }
-}
+/// The longest that etcd may need until it has settled what the nodes have, in seconds.
+const SETTLED: u64 = 10;
 
 /// How long it took.
 #[derive(Debug)]
@@ -115,17 +63,23 @@ pub fn run(
     logs: Option<&Path>,
     report: &mut Report,
 ) -> Result<()> {
-    ensure!(spec.roots.len() >= 3, "at least three nodes");
     let sides = Side::compared(options.against_c);
     println!("# seed {}", options.seed);
     let mut times = Times::default();
     for &side in sides {
         let spec = side.spec(spec);
+        let cluster = Cluster::boot(host, &spec)?;
+        let servers = match options.manager {
+            Manager::Native => None,
+            Manager::Etcd => Some(Servers::start(cluster.host.dir.join("etcd"))?),
+        };
         let mut scene = Scene {
-            cluster: Cluster::boot(host, &spec)?,
+            cluster,
+            servers,
             side,
             options,
             eyes: Vec::new(),
+            closed: Vec::new(),
             journal: Journal::default(),
             revived: 0,
         };
@@ -149,9 +103,12 @@ pub fn run(
 /// Faults on one cluster.
 struct Scene<'a> {
     cluster: Cluster,
+    servers: Option<Servers>,
     side: Side,
     options: &'a Options,
     eyes: Vec<Eye>,
+    /// What those saw that were on nodes that lost power.
+    closed: Vec<View>,
     journal: Journal,
     /// Daemons that ended by themselves and were started again.
     revived: usize,
@@ -213,11 +170,12 @@ impl Scene<'_> {
         let leader = views[0].leader().context("no leader")?;
         let victim = fault.victim(leader, self.cluster.nodes.len());
         let (at, begin) = (monotonic()?, Instant::now());
-        let begun = fault.begin(&mut self.cluster, victim)?;
+        let begun = fault.begin(&mut self.cluster, self.servers.as_mut(), victim)?;
         let (led, rest) = self.watch_rest(fault, victim, (leader, generation), begin);
-        fault.end(&mut self.cluster, victim, &begun)?;
+        fault.end(&mut self.cluster, self.servers.as_mut(), victim, &begun)?;
         let end = Instant::now();
         if matches!(fault.kind, Kind::PowerOff | Kind::HalfOpen) {
+            self.closed.push(self.eyes[victim].view());
             self.eyes[victim] = Eye::on(&self.cluster.nodes[victim])?;
             self.cluster.nodes[victim].start_ctdbd()?;
             writers.start_on(&self.cluster.nodes[victim])?;
@@ -227,11 +185,42 @@ impl Scene<'_> {
         }
         let whole = self.until_whole(end);
         self.note(fault, victim, at)?;
+        let all = whole?;
+        self.check_settled()?;
+        if fault.kind.is_elsewhere() {
+            self.check_unchanged(leader, generation)?;
+        }
         Ok(Outcome {
             leader: led,
             rest,
-            all: whole?,
+            all,
         })
+    }
+
+    /// etcd is whole, and has the members and the leader that the nodes have.
+    fn check_settled(&self) -> Result<()> {
+        let Some(servers) = &self.servers else {
+            return Ok(());
+        };
+        within(SETTLED, || {
+            servers.check_healthy()?;
+            servers.check_members(&self.all())?;
+            let (said, seen) = (servers.leading_node()?, self.views()[0].leader());
+            ensure!(
+                seen == Some(said),
+                "etcd has the leader {said}, node 0 {seen:?}"
+            );
+            Ok(())
+        })
+    }
+
+    /// The same node leads, and there was no recovery.
+    fn check_unchanged(&self, leader: usize, generation: Generation) -> Result<()> {
+        let views = self.views();
+        let now = check_together(&views, &self.all())?;
+        ensure!(views[0].leader() == Some(leader), "another node leads");
+        ensure!(now == generation, "there was a recovery");
+        Ok(())
     }
 
     /// Looks for as long as the fault lasts: when another node led, and when the others were at work without it.
@@ -290,12 +279,15 @@ impl Scene<'_> {
 
     /// Whose volatile writes of that time may be lost: those of the node that the others went on without. If a
     /// network failed, or a leader that hung still had the cluster lock and went on alone for a moment, it may be
-    /// those of the others: of two parts that went on a recovery takes the newest records of each.
+    /// those of the others: of two parts that went on a recovery takes the newest records of each. By etcd a leader
+    /// that hung has nothing any more.
     fn note(&mut self, fault: &Fault, victim: usize, at: u64) -> Result<()> {
         let until = monotonic()?;
-        let alone = fault.kind == Kind::HangDaemon && fault.role == Role::Leader;
+        let has_lock = self.options.manager == Manager::Native && fault.role == Role::Leader;
+        let alone = fault.kind == Kind::HangDaemon && has_lock;
         let lost: Vec<_> = match alone || fault.kind.is_of_network() {
             true => self.all(),
+            false if fault.kind.is_elsewhere() => Vec::new(),
             false => vec![victim],
         };
         self.journal.kills.extend(lost.into_iter().map(|node| Kill {
@@ -317,7 +309,8 @@ impl Scene<'_> {
         self.journal.volatile = writers::dump(&self.cluster.nodes[0], "volatile")?;
         let (side, journal) = (self.side, &self.journal);
         println!("# {side:?}: {}", journal.summary());
-        let disputes: usize = self.views().iter().map(|view| view.disputes).sum();
+        let mut views = self.views();
+        views.append(&mut self.closed);
         println!("# {side:?}: {} daemons ended by themselves", self.revived);
         report.check(
             &format!("{side:?}: every acknowledged persistent write is there"),
@@ -327,10 +320,7 @@ impl Scene<'_> {
             &format!("{side:?}: a survivor's volatile writes are there"),
             || journal.check_volatile(),
         );
-        report.check(&format!("{side:?}: no two led at the same time"), || {
-            ensure!(disputes == 0, "{disputes} times");
-            Ok(())
-        });
+        self.check_leaders(&views, report);
         if side == Side::Ours {
             let revived = self.revived;
             report.check("no daemon ended by itself", || {
@@ -339,6 +329,27 @@ impl Scene<'_> {
             });
         }
         Ok(())
+    }
+
+    /// By etcd there is one leader at any time; otherwise two may be heard for a moment, but not in turns.
+    fn check_leaders(&self, views: &[View], report: &mut Report) {
+        let side = self.side;
+        report.check(&format!("{side:?}: no two led at the same time"), || {
+            let disputes: usize = views.iter().map(|view| view.disputes).sum();
+            ensure!(disputes == 0, "{disputes} times");
+            match self.options.manager {
+                Manager::Native => Ok(()),
+                Manager::Etcd => check_one_leads(views),
+            }
+        });
+        if let Some(servers) = &self.servers {
+            report.check("whom a node heard leading was so by etcd", || {
+                let history = servers.history()?;
+                println!("# etcd: {} leaderships", history.len());
+                let mut views = views.iter();
+                views.try_for_each(|view| view.check_led_as(&history))
+            });
+        }
     }
 }
 

@@ -1,10 +1,10 @@
-//! etcd's servers, on the machine that the nodes' cables lead to.
+//! etcd's servers, on the machine that the nodes' cables lead to, for clusters whose members and leader are etcd's word.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -12,12 +12,17 @@ use crate::host::{self, output};
 use crate::report::within;
 
 /// The machine's address on the bridge.
-pub(super) const ADDRESS: &str = "192.0.2.1";
+pub(crate) const ADDRESS: &str = "192.0.2.1";
 /// How many members the etcd cluster has.
-const COUNT: usize = 3;
+pub(crate) const COUNT: usize = 3;
+/// What has to be there, and the Debian package that has it.
+const PROGRAMS: [(&str, &str); 2] = [("etcd", "etcd-server"), ("etcdctl", "etcd-client")];
+
+/// How long etcdctl may tell what has been, in seconds.
+const WATCH: &str = "3";
 
 /// A cluster of etcd. Dropping it ends all servers.
-pub(super) struct Servers {
+pub(crate) struct Servers {
     dir: PathBuf,
     running: Vec<Option<Child>>,
 }
@@ -30,14 +35,32 @@ fn client_url(server: usize) -> String {
     format!("http://{ADDRESS}:{}", port(server, 0))
 }
 
-/// What ctdb.conf says of them.
-pub(super) fn endpoints() -> String {
+/// All of them, as ctdb.conf and etcdctl want them.
+fn endpoints() -> String {
     (0..COUNT).map(client_url).collect::<Vec<_>>().join(",")
+}
+
+/// The lines of `[cluster]` in ctdb.conf that take the place of the cluster lock, for a lease of so many seconds.
+pub(crate) fn conf(lease: u64) -> String {
+    let endpoints = endpoints();
+    format!("\tmanager = etcd\n\tetcd endpoints = {endpoints}\n\tetcd lease = {lease}\n")
+}
+
+fn check_programs() -> Result<()> {
+    let is_there = |name: &str| {
+        let mut folders = host::PATH.split(':');
+        folders.any(|folder| Path::new(folder).join(name).exists())
+    };
+    match PROGRAMS.iter().find(|(name, _)| !is_there(name)) {
+        Some((name, package)) => bail!("{name} is missing (Debian's {package})"),
+        None => Ok(()),
+    }
 }
 
 impl Servers {
     /// Starts them all, and waits until they have a leader.
-    pub(super) fn start(dir: PathBuf) -> Result<Self> {
+    pub(crate) fn start(dir: PathBuf) -> Result<Self> {
+        check_programs()?;
         fs::create_dir_all(&dir)?;
         let running = (0..COUNT).map(|_| None).collect();
         let mut servers = Self { dir, running };
@@ -46,7 +69,7 @@ impl Servers {
         Ok(servers)
     }
 
-    pub(super) fn start_one(&mut self, server: usize) -> Result<()> {
+    pub(crate) fn start_one(&mut self, server: usize) -> Result<()> {
         let peer = |server: usize| format!("http://{ADDRESS}:{}", port(server, 1));
         let all: Vec<_> = (0..COUNT).map(|n| format!("e{n}={}", peer(n))).collect();
         let log = File::create(self.dir.join(format!("log{server}")))?;
@@ -64,12 +87,12 @@ impl Servers {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .context("etcd (Debian's etcd-server)")?;
+            .context("etcd")?;
         self.running[server] = Some(child);
         Ok(())
     }
 
-    pub(super) fn kill_one(&mut self, server: usize) -> Result<()> {
+    pub(crate) fn kill_one(&mut self, server: usize) -> Result<()> {
         let mut child = self.running[server].take().context("it does not run")?;
         child.kill()?;
         child.wait()?;
@@ -77,7 +100,7 @@ impl Servers {
     }
 
     /// Stops them all, or continues them.
-    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         for child in self.running.iter().flatten() {
             kill(Pid::from_raw(i32::try_from(child.id())?), signal)?;
         }
@@ -90,12 +113,13 @@ impl Servers {
         output(command.env("ETCDCTL_API", "3").args(args))
     }
 
-    fn check_healthy(&self) -> Result<()> {
+    /// Each of them answers, and they have a leader.
+    pub(crate) fn check_healthy(&self) -> Result<()> {
         self.etcdctl(&["endpoint", "health"]).map(drop)
     }
 
     /// Which of them leads.
-    pub(super) fn leader(&self) -> Result<usize> {
+    pub(crate) fn leader(&self) -> Result<usize> {
         // endpoint, id, version, size, is leader, ...
         let status = self.etcdctl(&["endpoint", "status"])?;
         let leads = |line: &str| line.split(", ").nth(4) == Some("true");
@@ -103,18 +127,39 @@ impl Servers {
     }
 
     /// The keys of the cluster, without their values.
-    pub(super) fn keys(&self) -> Result<Vec<String>> {
+    pub(crate) fn keys(&self) -> Result<Vec<String>> {
         let keys = self.etcdctl(&["get", "--prefix", "/ctdb/", "--keys-only"])?;
         let keys = keys.lines().filter(|line| !line.is_empty());
         Ok(keys.map(str::to_owned).collect())
     }
 
-    pub(super) fn check_members(&self, wanted: &[usize]) -> Result<()> {
+    pub(crate) fn check_members(&self, wanted: &[usize]) -> Result<()> {
         let mut expected = vec!["/ctdb/leader".to_owned()];
         expected.extend(wanted.iter().map(|pnn| format!("/ctdb/members/{pnn}")));
         let found = self.keys()?;
         ensure!(found == expected, "keys: {found:?}");
         Ok(())
+    }
+
+    /// Which node leads by its word.
+    pub(crate) fn leading_node(&self) -> Result<usize> {
+        let leader = self.etcdctl(&["get", "/ctdb/leader", "--print-value-only"])?;
+        let leader = leader.trim();
+        leader.parse().with_context(|| format!("leader: {leader}"))
+    }
+
+    /// Which nodes have led by its word, one after the other, since the beginning.
+    pub(crate) fn history(&self) -> Result<Vec<usize>> {
+        let key = ["/ctdb/leader", "--rev", "1"];
+        let mut watch = Command::new("timeout");
+        // it would go on
+        watch.args([WATCH, "etcdctl", "--endpoints", &endpoints(), "watch"]);
+        let watch = watch.args(key).env("ETCDCTL_API", "3");
+        let done = watch
+            .env("PATH", host::PATH)
+            .stdin(Stdio::null())
+            .output()?;
+        Ok(leaders(&String::from_utf8_lossy(&done.stdout)))
     }
 }
 
@@ -125,5 +170,25 @@ impl Drop for Servers {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// Of each change a watch prints its kind, the key, and the value, which may be empty.
+fn leaders(watch: &str) -> Vec<usize> {
+    let lines: Vec<_> = watch.lines().collect();
+    let made = lines.chunks(3).filter(|change| change[0] == "PUT");
+    made.filter_map(|change| change.get(2)?.parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_says_who_led() {
+        let watch = "PUT\n/ctdb/leader\n2\nDELETE\n/ctdb/leader\n\nPUT\n/ctdb/leader\n0\n";
+        assert_eq!(leaders(watch), [2, 0]);
+        assert_eq!(leaders(""), [0; 0]);
     }
 }
