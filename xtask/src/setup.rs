@@ -49,7 +49,7 @@ const fn to_measure(name: &'static str, why: &'static str) -> Package {
     }
 }
 
-const PACKAGES: [Package; 17] = [
+const PACKAGES: [Package; 18] = [
     build("gcc", "links programs, compiles libtdb's log shim"),
     build("libc6-dev", "the C library's headers"),
     build("libtdb-dev", "libtdb, whose files smbd opens too"),
@@ -67,6 +67,10 @@ const PACKAGES: [Package; 17] = [
         "looks into tdb files; the event script 00.ctdb needs it",
     ),
     to_run("iproute2", "networks of the nodes"),
+    to_run(
+        "ethtool",
+        "the event script 10.interface asks it whether an interface has a link",
+    ),
     to_run("procps", "pgrep"),
     to_run("util-linux", "unshare and nsenter"),
     to_run("mount", "file systems of the nodes"),
