@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use crate::cluster::Cluster;
 use crate::deaths::scene::{pids, signal};
 use crate::hostile::chance::Chance;
+use crate::node::Node;
 use crate::report::within;
 
 /// As the kernel names them, in 15 characters.
@@ -141,12 +142,17 @@ impl Fault {
                 fs::write(table, other)?;
                 command(cluster, victim, &["reloadips"])
             }
-            Kind::KillSmbd => node.sh("pkill -9 -x smbd || true").map(drop),
+            Kind::KillSmbd => end_smbd(node),
         }
     }
 
-    /// Lets a node that is out come back; boots one that is off.
+    /// Lets a node that is out come back; boots one that is off. What only that node's copies had is lost, a file closed
+    /// there perhaps still open for all others, and held by an smbd that knows nothing of it. So smbd there ends first, as
+    /// docs/operations.md says.
     pub(super) fn end(&self, cluster: &mut Cluster, victim: usize) -> Result<()> {
+        if self.kind.lasts() {
+            end_smbd(&cluster.nodes[victim])?;
+        }
         match self.kind {
             Kind::Stop => command(cluster, victim, &["continue"]),
             Kind::Ban => command(cluster, victim, &["unban"]),
@@ -154,6 +160,10 @@ impl Fault {
             _ => Ok(()),
         }
     }
+}
+
+fn end_smbd(node: &Node) -> Result<()> {
+    node.sh("pkill -9 -x smbd || true").map(drop)
 }
 
 fn command(cluster: &Cluster, node: usize, args: &[&str]) -> Result<()> {
