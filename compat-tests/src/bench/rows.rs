@@ -37,6 +37,7 @@ pub enum Row {
     StallRecoveryOther,
     Attach,
     PacketCalls,
+    BurstCalls,
     PacketInstructions,
     PacketCpu,
     IdleCpu,
@@ -106,6 +107,7 @@ impl Row {
             ),
             Self::Attach => ("attach of new databases", "databases/s", Higher),
             Self::PacketCalls => ("system calls for a round trip", "calls", Lower),
+            Self::BurstCalls => ("  of 64 at once", "calls", Lower),
             Self::PacketInstructions => ("instructions for a round trip", "instructions", Lower),
             Self::PacketCpu => ("CPU time for a round trip", "us", Lower),
             Self::IdleCpu => ("CPU time when idle", "ms/s", Lower),
@@ -126,6 +128,7 @@ impl Row {
         let of = match self {
             Self::ContendedFetchShare => "contended fetch",
             Self::ContendedManyShare => "contended fetch, 8 clients a node",
+            Self::BurstCalls => "system calls for a round trip",
             Self::ResidentClients => "resident memory of ctdbd",
             Self::StallVacuumSame => "longest wait while 100,000 records are vacuumed",
             Self::PersistentAll | Self::PersistentShare => "persistent transactions",

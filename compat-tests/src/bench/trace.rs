@@ -31,8 +31,8 @@ fn need(program: &'static str) -> Result<(), Missing> {
     if there { Ok(()) } else { Err(Missing(program)) }
 }
 
-/// System calls of ctdbd itself for one round trip.
-pub(super) fn system_calls(bench: &Bench) -> Result<f64> {
+/// System calls of ctdbd itself for one round trip, of so many that are asked at once.
+pub(super) fn system_calls(bench: &Bench, burst: u32) -> Result<f64> {
     need("strace")?;
     let daemon = Daemon::of(&bench.cluster.nodes[0])?;
     let file = bench.cluster.host.dir.join("strace");
@@ -57,7 +57,8 @@ pub(super) fn system_calls(bench: &Bench) -> Result<f64> {
     let traced = || check_traced(daemon);
     let done = wait_for(Duration::from_secs(10), traced).and_then(|()| {
         let count = bench.amounts.traced_packets;
-        bench.clients.on_one(&format!("packets --count {count}"))
+        let words = format!("packets --count {count} --burst {burst}");
+        bench.clients.on_one(&words)
     });
     let ended = interrupt(&mut strace);
     let operations = done?.operations();

@@ -151,7 +151,7 @@ impl Workload {
         };
         let always: &[Row] = match self {
             Self::Instructions => &[Row::PacketInstructions],
-            Self::Packets => &[Row::PacketCalls, Row::PacketCpu],
+            Self::Packets => &[Row::PacketCalls, Row::BurstCalls, Row::PacketCpu],
             Self::MessageRing => &[Row::MessageRing],
             Self::TunnelRing => &[Row::TunnelRing],
             Self::FetchRing => &[Row::FetchRing],

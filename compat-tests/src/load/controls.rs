@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use client::{Client, Pnn};
+use tokio::task::JoinSet;
 use wire::control::GetPnn;
 
 use super::run::Run;
@@ -12,18 +13,24 @@ use super::summary::{Measured, Meter};
 use super::{Attach, LIMIT};
 
 /// Round trips of GET_PNN: no data in, none out.
-pub(super) async fn packets(run: &mut Run, count: u64) -> Result<Measured> {
+pub(super) async fn packets(run: &mut Run, count: u64, burst: u32) -> Result<Measured> {
     run.meet().await?;
     let mut meter = Meter::start();
     // the time is not the end: the count is
     while meter.operations() < count && !run.stop.is_wanted() {
         let asked = Instant::now();
-        run.client
-            .control::<GetPnn>(Pnn::CURRENT, &(), LIMIT)
-            .await?;
-        meter.done(asked.elapsed());
+        let mut burst: JoinSet<_> = (0..burst).map(|_| get_pnn(run.client.clone())).collect();
+        while let Some(answered) = burst.join_next().await {
+            answered??;
+            meter.done(asked.elapsed());
+        }
     }
     Ok(meter.finish())
+}
+
+async fn get_pnn(client: Client) -> client::Result<()> {
+    let answer = client.control::<GetPnn>(Pnn::CURRENT, &(), LIMIT);
+    answer.await.map(drop)
 }
 
 pub(super) async fn idle(run: &mut Run, socket: &Path, connections: u32) -> Result<Measured> {

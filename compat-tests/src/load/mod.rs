@@ -101,6 +101,9 @@ enum Workload {
         /// How many.
         #[arg(long, value_name = "N")]
         count: u64,
+        /// So many asked at once, and none more before all are answered.
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        burst: u32,
     },
     /// Connected, and nothing else.
     Idle {
@@ -274,7 +277,7 @@ pub async fn run(options: &Options) -> Result<Summary> {
         Workload::GLock => transactions::g_lock(&mut run).await?,
         Workload::Transaction { model } => transactions::transactions(&mut run, *model).await?,
         Workload::Fill(fill) => records::fill(&mut run, fill).await?,
-        Workload::Packets { count } => controls::packets(&mut run, *count).await?,
+        Workload::Packets { count, burst } => controls::packets(&mut run, *count, *burst).await?,
         Workload::Idle { connections } => {
             controls::idle(&mut run, &options.socket, *connections).await?
         }
