@@ -129,9 +129,8 @@ pub(super) async fn run(handle: Handle) {
         } else {
             let since = Instant::now();
             std::thread::yield_now();
-            let mut shell = handle.borrow_mut();
-            shell.busy_poll.gave_way(since, Instant::now());
-            drop(shell);
+            let now = Instant::now();
+            handle.borrow_mut().busy_poll.gave_way(since, now);
             // with nothing else to do the runtime looks at the sockets, without waiting, and comes back
             tokio::task::yield_now().await;
         }
