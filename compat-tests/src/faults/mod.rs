@@ -283,6 +283,12 @@ impl Scene<'_> {
     /// that hung has nothing any more.
     fn note(&mut self, fault: &Fault, victim: usize, at: u64) -> Result<()> {
         let until = monotonic()?;
+        let [begin, end] = [at, until].map(Duration::from_nanos);
+        println!(
+            "#   node {victim}, from {} to {}",
+            seconds(begin),
+            seconds(end)
+        );
         let has_lock = self.options.manager == Manager::Native && fault.role == Role::Leader;
         let alone = fault.kind == Kind::HangDaemon && has_lock;
         let lost: Vec<_> = match alone || fault.kind.is_of_network() {

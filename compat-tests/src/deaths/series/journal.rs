@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{journal_of, lines};
 use crate::node::Node;
 
 /// How long after the start of a new daemon a writer may still have had the files of the old one.
 const CLOSING: u64 = 500_000_000;
+/// Kills so long before and after what is lost are told with it.
+const AROUND: u64 = 60_000_000_000;
 
 /// One kill.
 #[derive(Debug, Clone, Copy)]
@@ -133,16 +135,27 @@ impl Journal {
         let seen = |entry: &Entry| (entry.at, entry.counter - 1);
         let steps = entries.iter().map(|entry| (Some(entry), seen(entry)));
         for (entry, (at, value)) in steps.chain([(None, (u64::MAX, found))]) {
-            while let Some(last) = standing.pop_if(|last| last.counter > value) {
-                ensure!(
-                    self.may_be_lost(&last, at),
-                    "{key} was {value} at {at}: {last:?} is lost; kills {:?}",
-                    self.kills
-                );
+            let kept = standing.partition_point(|entry| entry.counter <= value);
+            let lost = standing[kept..].iter();
+            match lost.rev().find(|entry| !self.may_be_lost(entry, at)) {
+                None => standing.truncate(kept),
+                // a node that the others went on without has written on to its own copy, which is lost
+                Some(_) if entry.is_some_and(|entry| self.may_be_lost(entry, at)) => continue,
+                Some(last) => bail!(
+                    "{key} was {value} at {at}: {last:?} is lost; kills then {:?}",
+                    self.kills_between(last.at.saturating_sub(AROUND), at.saturating_add(AROUND))
+                ),
             }
             standing.extend(entry);
         }
         Ok(())
+    }
+
+    fn kills_between(&self, begin: u64, end: u64) -> Vec<&Kill> {
+        let kills = self.kills.iter();
+        kills
+            .filter(|kill| kill.at <= end && kill.until >= begin)
+            .collect()
     }
 
     fn may_be_lost(&self, entry: &Entry, by: u64) -> bool {
@@ -222,6 +235,28 @@ mod tests {
         let mut survived = journal(&LINES, &[Kill { node: 0, ..KILL }]);
         survived.volatile.insert("k".into(), 3);
         survived.check_volatile().unwrap_err();
+    }
+
+    #[test]
+    fn what_a_node_writes_that_the_others_went_on_without_is_lost_alone() {
+        let hung = Kill {
+            at: 20,
+            until: 70,
+            ..KILL
+        };
+        let lines = [
+            (0, "10 volatile k 1"),
+            (0, "30 volatile k 2"),
+            (0, "40 volatile k 3"),
+            (1, "50 volatile k 2"),
+            (0, "60 volatile k 4"),
+        ];
+        let mut went_on = journal(&lines, &[hung]);
+        went_on.volatile.insert("k".into(), 4);
+        went_on.check_volatile().unwrap();
+        let mut went_back = journal(&lines, &[hung]);
+        went_back.volatile.insert("k".into(), 2);
+        went_back.check_volatile().unwrap_err();
     }
 
     #[test]
