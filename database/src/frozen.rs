@@ -182,8 +182,9 @@ fn show_all(file: &mut dyn Frozen, pull: &Pull, tell: &mut Tell<'_>) -> Result<u
         if buffer.buf.len() < pull.buffer_limit as usize {
             return ControlFlow::Continue(());
         }
-        let full = core::mem::replace(&mut buffer, RecBuffer::new(pull.db));
-        let told = tell(WorkEvent::Pulled(full.to_bytes()));
+        let told = tell(WorkEvent::Pulled(buffer.to_bytes()));
+        // its memory is that of the next one
+        buffer.clear();
         gone = told.is_break();
         told
     })

@@ -477,7 +477,7 @@ fn to_be_stored(
     db: &mut Database,
     buffer: &RecBufferRef<'_>,
 ) -> Result<RecBuffer, Refusal> {
-    let mut records = RecBuffer::new(db.id);
+    let mut records = RecBuffer::with_room(db.id, buffer.size());
     for item in buffer.records_with_header() {
         let item = item.map_err(|why| why.to_string())?;
         let mut header = item.header.ok_or("a record without a header")?;

@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 const STACK: usize = 10_000;
 /// Bytes from which on a block of the heap is a mapping of its own, which goes when it is freed.
 #[cfg(target_env = "gnu")]
-const LARGE_BLOCK: i32 = 1 << 20;
+const LARGE_BLOCK: i32 = 4 << 20;
 /// Bytes that stay free at the end of the heap.
 #[cfg(target_env = "gnu")]
 const KEPT: i32 = 4 << 20;

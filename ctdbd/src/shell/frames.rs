@@ -9,8 +9,8 @@ const TURN: usize = 64 * 1024;
 /// Room for what comes from a connection that sends small packets, as nearly all do: the daemon's memory is locked.
 const SMALL_TURN: usize = 8 * 1024;
 
-/// A packet that is longer than this leaves no buffer of its size behind: the next one like it may never come.
-const LARGE: usize = 1 << 20;
+/// A packet that is longer than this is handed over with the buffer that it has come in, and leaves none of its size behind.
+const LARGE: usize = 128 * 1024;
 
 /// The most that QueueBufferSize may ask for, for each connection.
 const LARGEST_TURN: usize = 16 << 20;
@@ -45,11 +45,13 @@ impl Frames {
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
         match frame_length(&self.bytes)? {
             Some(length) if length <= self.bytes.len() => {
-                let packet = self.bytes.split_to(length).to_vec();
-                if length > LARGE {
-                    self.bytes = BytesMut::from(&self.bytes[..]);
+                if length <= LARGE {
+                    return Ok(Some(self.bytes.split_to(length).to_vec()));
                 }
-                Ok(Some(packet))
+                let rest = BytesMut::from(&self.bytes[length..]);
+                let mut packet = core::mem::replace(&mut self.bytes, rest);
+                packet.truncate(length);
+                Ok(Some(packet.into()))
             }
             _ => Ok(None),
         }

@@ -1,9 +1,11 @@
 //! Connections that other nodes make, and send on.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tracing::{error, warn};
 use wire::Pnn;
 use wire::packet::is_aligned;
@@ -59,8 +61,10 @@ fn welcome(handle: &Handle, stream: TcpStream, address: std::net::IpAddr) {
 
 async fn read(handle: Handle, node: Pnn, stream: Stream) {
     let mut frames = handle.borrow().new_frames();
-    let _ = tokio::time::timeout(WAY_BACK, can_answer(&handle, node)).await;
     while stream.readable().await.is_ok() {
+        if let Some(up) = missing_way_back(&handle, node) {
+            let _ = tokio::time::timeout(WAY_BACK, up.notified()).await;
+        }
         let read = match stream.try_read(frames.buffer()) {
             Ok(Read::End) => break,
             Ok(read) => read,
@@ -78,13 +82,12 @@ async fn read(handle: Handle, node: Pnn, stream: Stream) {
     went_down(&handle, node);
 }
 
-/// The other side may know of both connections first, and ask at once: an answer would find no way back.
-async fn can_answer(handle: &Handle, node: Pnn) {
-    let up = match handle.borrow().transport.peers.get(&node) {
-        Some(peer) if peer.outgoing.is_none() => peer.can_answer.clone(),
-        _ => return,
-    };
-    up.notified().await;
+/// What tells that the node can be answered, if it cannot be yet. It may know of both connections first, and ask at once; of the
+/// two, this one may be the older.
+fn missing_way_back(handle: &Handle, node: Pnn) -> Option<Rc<Notify>> {
+    let shell = handle.borrow();
+    let peer = shell.transport.peers.get(&node)?;
+    peer.outgoing.is_none().then(|| peer.can_answer.clone())
 }
 
 /// Hands over the packets of one read. False: what came is no packet.

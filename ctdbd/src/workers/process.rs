@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::Stdio;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
@@ -13,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::dispatch::WorkerId;
-use super::protocol::{FrameError, Reply, Request, frame, read_frame_async};
+use super::protocol::{FrameError, Reply, Request, read_frame_async, write_frame_async};
 use super::{DatabaseFile, Program};
 
 /// What a worker's task reports.
@@ -139,9 +138,9 @@ async fn pump_requests(
     mut todo: UnboundedReceiver<Request>,
 ) -> FrameError {
     while let Some(request) = todo.recv().await {
-        match frame(&request) {
+        match write_frame_async(&mut socket, &request).await {
             // a worker that has given up may still have said why: its end is found by the reader
-            Ok(bytes) => drop(socket.write_all(&bytes).await),
+            Ok(()) | Err(FrameError::Io(_)) => {}
             Err(error) => return error,
         }
     }

@@ -1,10 +1,13 @@
 //! What ctdbd and a worker say to each other over their socket pair.
 //!
 //! ```text
-//! +--------+-----+----------------+
+//! +--------+-----+------------------+
 //! | length | tag | the tag's fields |      length: u32, of tag and fields; numbers in host byte order
-//! +--------+-----+----------------+
+//! +--------+-----+------------------+
 //! ```
+//!
+//! A marshall buffer of a recovery is all the fields that its tag has, so it is written from where it is and read to where
+//! it stays.
 //!
 //! Both ends are ours and of one version; lengths are checked all the same, and a frame takes no more memory than what
 //! of it has arrived.
@@ -12,7 +15,7 @@
 use std::io::{self, Read, Write};
 
 use database::frozen::{Order, Pull};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::Pnn;
 use wire::coding::{Decode, DecodeError, Encode, Reader, put_length};
 
@@ -20,6 +23,10 @@ use super::{Job, Records};
 
 /// The longest frame, in bytes: a marshall buffer as large as a packet may be, and room for what is around it.
 pub const MAX_FRAME: usize = (1 << 30) + (64 << 10);
+/// Length and tag.
+const HEAD: usize = 5;
+/// The most room that there is for a frame before anything of it has come: a marshall buffer of the usual size.
+const ROOM: usize = 1 << 20;
 
 /// What ctdbd tells a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +85,46 @@ pub enum Reply {
     },
 }
 
+/// What a frame has in it.
+pub trait Message: Encode + Decode {
+    /// The tag of the one that is nothing but a marshall buffer.
+    const RECORDS: u8;
+    /// That one.
+    fn of_records(records: Vec<u8>) -> Self;
+    /// Its marshall buffer, if it is that one.
+    fn records(&self) -> Option<&[u8]>;
+}
+
+impl Message for Request {
+    const RECORDS: u8 = 12;
+
+    fn of_records(records: Vec<u8>) -> Self {
+        Self::Order(Order::Push(records))
+    }
+
+    fn records(&self) -> Option<&[u8]> {
+        match self {
+            Self::Order(Order::Push(records)) => Some(records),
+            _ => None,
+        }
+    }
+}
+
+impl Message for Reply {
+    const RECORDS: u8 = 8;
+
+    fn of_records(records: Vec<u8>) -> Self {
+        Self::Pulled(records)
+    }
+
+    fn records(&self) -> Option<&[u8]> {
+        match self {
+            Self::Pulled(records) => Some(records),
+            _ => None,
+        }
+    }
+}
+
 /// Why no frame could be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -92,79 +139,120 @@ pub enum FrameError {
     Decode(#[from] DecodeError),
 }
 
-/// The whole frame of a request or reply.
-///
-/// # Errors
-/// [`FrameError::TooLong`]
-pub fn frame(body: &impl Encode) -> Result<Vec<u8>, FrameError> {
-    let mut out = vec![0; 4];
-    body.encode(&mut out);
-    let length = out.len() - 4;
+/// The whole frame of a request or reply, in two parts: the second is its marshall buffer, mostly empty.
+fn frame<T: Message>(message: &T) -> Result<(Vec<u8>, &[u8]), FrameError> {
+    let mut head = vec![0; 4];
+    let records = message.records().unwrap_or(&[]);
+    match message.records() {
+        Some(_) => head.push(T::RECORDS),
+        None => message.encode(&mut head),
+    }
+    let length = head.len() - 4 + records.len();
     let too_long = FrameError::TooLong(length);
     let length = u32::try_from(length)
         .ok()
         .filter(|l| *l as usize <= MAX_FRAME)
         .ok_or(too_long)?;
-    out[..4].copy_from_slice(&length.to_ne_bytes());
-    Ok(out)
+    head[..4].copy_from_slice(&length.to_ne_bytes());
+    Ok((head, records))
 }
 
 /// Writes a frame to a blocking socket.
 ///
 /// # Errors
 /// Those of the socket, [`FrameError::TooLong`].
-pub fn write_frame(to: &mut impl Write, body: &impl Encode) -> Result<(), FrameError> {
-    Ok(to.write_all(&frame(body)?)?)
+pub fn write_frame(to: &mut impl Write, message: &impl Message) -> Result<(), FrameError> {
+    let (head, records) = frame(message)?;
+    to.write_all(&head)?;
+    Ok(to.write_all(records)?)
+}
+
+/// Writes a frame to a socket of the runtime.
+///
+/// # Errors
+/// Those of the socket, [`FrameError::TooLong`].
+pub async fn write_frame_async(
+    to: &mut (impl AsyncWrite + Unpin),
+    message: &impl Message,
+) -> Result<(), FrameError> {
+    let (head, records) = frame(message)?;
+    to.write_all(&head).await?;
+    Ok(to.write_all(records).await?)
 }
 
 /// Reads a frame from a blocking socket; `None` at its end.
 ///
 /// # Errors
 /// Those of the socket, and of a frame that is none.
-pub fn read_frame<T: Decode>(from: &mut impl Read) -> Result<Option<T>, FrameError> {
-    let mut length = [0; 4];
-    match from.read_exact(&mut length) {
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
-    }
-    let length = checked_length(length)?;
-    let mut body = Vec::new();
-    from.take(length as u64).read_to_end(&mut body)?;
-    decode_body(length, &body).map(Some)
+pub fn read_frame<T: Message>(from: &mut impl Read) -> Result<Option<T>, FrameError> {
+    let mut head = Vec::with_capacity(HEAD);
+    from.take(HEAD as u64).read_to_end(&mut head)?;
+    let Some(mut body) = Body::after::<T>(&head)? else {
+        return Ok(None);
+    };
+    from.take(body.missing as u64)
+        .read_to_end(&mut body.bytes)?;
+    body.message().map(Some)
 }
 
 /// Reads a frame from a socket of the runtime; `None` at its end.
 ///
 /// # Errors
 /// Those of the socket, and of a frame that is none.
-pub async fn read_frame_async<T: Decode>(
+pub async fn read_frame_async<T: Message>(
     from: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<T>, FrameError> {
-    let mut length = [0; 4];
-    match from.read_exact(&mut length).await {
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
+    let mut head = Vec::with_capacity(HEAD);
+    from.take(HEAD as u64).read_to_end(&mut head).await?;
+    let Some(mut body) = Body::after::<T>(&head)? else {
+        return Ok(None);
     };
-    let length = checked_length(length)?;
-    let mut body = Vec::new();
-    from.take(length as u64).read_to_end(&mut body).await?;
-    decode_body(length, &body).map(Some)
+    let mut rest = from.take(body.missing as u64);
+    rest.read_to_end(&mut body.bytes).await?;
+    body.message().map(Some)
 }
 
-fn checked_length(length: [u8; 4]) -> Result<usize, FrameError> {
-    let length = u32::from_ne_bytes(length) as usize;
-    if length > MAX_FRAME {
-        Err(FrameError::TooLong(length))
-    } else {
-        Ok(length)
-    }
+/// A frame without its length, of which `missing` bytes are still to come. Where it is a marshall buffer it has no tag
+/// either.
+struct Body {
+    is_records: bool,
+    bytes: Vec<u8>,
+    missing: usize,
 }
 
-fn decode_body<T: Decode>(length: usize, body: &[u8]) -> Result<T, FrameError> {
-    if body.len() < length {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+impl Body {
+    /// What comes after a length and a tag; none after the end.
+    fn after<T: Message>(head: &[u8]) -> Result<Option<Self>, FrameError> {
+        let (length, tag) = match head {
+            [] => return Ok(None),
+            &[a, b, c, d, tag] => (u32::from_ne_bytes([a, b, c, d]) as usize, tag),
+            _ => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        };
+        if !(1..=MAX_FRAME).contains(&length) {
+            return Err(FrameError::TooLong(length));
+        }
+        let mut bytes = Vec::with_capacity(length.min(ROOM));
+        let is_records = tag == T::RECORDS;
+        if !is_records {
+            bytes.push(tag);
+        }
+        Ok(Some(Self {
+            is_records,
+            missing: length - 1,
+            bytes,
+        }))
     }
-    Ok(T::from_bytes(body)?)
+
+    fn message<T: Message>(self) -> Result<T, FrameError> {
+        let tag = usize::from(!self.is_records);
+        if self.bytes.len() < tag + self.missing {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        match self.is_records {
+            true => Ok(T::of_records(self.bytes)),
+            false => Ok(T::from_bytes(&self.bytes)?),
+        }
+    }
 }
 
 // C's own way to write bytes with their length in front; the generic list of u8 goes byte by byte
@@ -223,8 +311,8 @@ fn put_order(out: &mut Vec<u8>, order: &Order) {
         Order::Confirm => out.push(10),
         Order::Commit => out.push(11),
         Order::Push(records) => {
-            out.push(12);
-            put_bytes(out, records);
+            out.push(Request::RECORDS);
+            out.extend_from_slice(records);
         }
         Order::Pull(pull) => {
             out.push(13);
@@ -282,7 +370,7 @@ impl Decode for Request {
             9 => return Ok(Self::Order(Order::Wipe)),
             10 => return Ok(Self::Order(Order::Confirm)),
             11 => return Ok(Self::Order(Order::Commit)),
-            12 => return Ok(Self::Order(Order::Push(r.counted()?.to_vec()))),
+            Self::RECORDS => return Ok(Self::of_records(r.rest().to_vec())),
             13 => return Ok(Self::Order(Order::Pull(pull(r)?))),
             tag => return Err(r.invalid("a tag from 0 to 13", tag)),
         };
@@ -326,8 +414,8 @@ impl Encode for Reply {
                 repacked.encode(out);
             }
             Self::Pulled(records) => {
-                out.push(8);
-                put_bytes(out, records);
+                out.push(Self::RECORDS);
+                out.extend_from_slice(records);
             }
             Self::Ordered(Ok(number)) => {
                 out.push(9);
@@ -358,7 +446,7 @@ impl Decode for Reply {
                 free: r.u64()?,
                 repacked: r.get()?,
             },
-            8 => Self::Pulled(r.counted()?.to_vec()),
+            Self::RECORDS => Self::of_records(r.rest().to_vec()),
             9 => Self::Ordered(Ok(r.u32()?)),
             10 => Self::Ordered(Err(text(r)?)),
             tag => return Err(r.invalid("a tag from 0 to 10", tag)),
@@ -398,6 +486,8 @@ mod tests {
                 with_empty: false,
             }),
             Request::Start(Job::Repack { limit: 10_000 }),
+            Request::Order(Order::Confirm),
+            Request::Order(Order::Push(vec![7; 70_000])),
         ]
     }
 
@@ -421,7 +511,38 @@ mod tests {
             Reply::Unusable {
                 reason: "no".into(),
             },
+            Reply::Pulled(vec![1, 2, 3]),
+            Reply::Ordered(Err("no".into())),
         ]
+    }
+
+    fn framed(message: &impl Message) -> Result<Vec<u8>, FrameError> {
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, message)?;
+        Ok(bytes)
+    }
+
+    #[test]
+    fn a_marshall_buffer_is_framed_as_it_would_be_encoded() -> Result<(), FrameError> {
+        let request = Request::Order(Order::Push(vec![1, 2, 3]));
+        assert_eq!(framed(&request)?[4..], request.to_bytes());
+        assert_eq!(Request::from_bytes(&request.to_bytes())?, request);
+        let reply = Reply::Pulled(vec![1, 2, 3]);
+        assert_eq!(framed(&reply)?[4..], reply.to_bytes());
+        assert_eq!(Reply::from_bytes(&reply.to_bytes())?, reply);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn the_runtime_reads_and_writes_the_same_frames() -> Result<(), FrameError> {
+        for request in requests() {
+            let mut bytes = Vec::new();
+            write_frame_async(&mut bytes, &request).await?;
+            assert_eq!(bytes, framed(&request)?);
+            let read = read_frame_async(&mut bytes.as_slice()).await?;
+            assert_eq!(read, Some(request));
+        }
+        Ok(())
     }
 
     #[test]
@@ -436,7 +557,7 @@ mod tests {
         }
         assert_eq!(read_frame::<Request>(&mut from)?, None);
         for reply in replies() {
-            let bytes = frame(&reply)?;
+            let bytes = framed(&reply)?;
             assert_eq!(read_frame(&mut bytes.as_slice())?, Some(reply));
         }
         Ok(())
@@ -445,14 +566,17 @@ mod tests {
     #[test]
     fn a_cut_frame_is_an_error_and_never_a_panic() -> Result<(), FrameError> {
         for reply in replies() {
-            let bytes = frame(&reply)?;
-            for end in 4..bytes.len() {
+            let bytes = framed(&reply)?;
+            for end in 1..bytes.len() {
                 assert!(
                     read_frame::<Reply>(&mut &bytes[..end]).is_err(),
                     "{reply:?} cut at {end}"
                 );
+            }
+            for end in 4..bytes.len() {
+                let short = Reply::from_bytes(&bytes[4..end]);
                 assert!(
-                    Reply::from_bytes(&bytes[4..end]).is_err(),
+                    short.is_err() || reply.records().is_some(),
                     "{reply:?} short of {end}"
                 );
             }

@@ -249,6 +249,14 @@ impl RecBuffer {
         }
     }
 
+    /// The same, with room for records of so many bytes.
+    pub fn with_room(db: DbId, bytes: usize) -> Self {
+        Self {
+            buf: Vec::with_capacity(bytes),
+            ..Self::new(db)
+        }
+    }
+
     /// Appends a record.
     pub fn push(&mut self, reqid: ReqId, header: Option<RecordHeader>, key: &[u8], data: &[u8]) {
         Record {
@@ -259,6 +267,12 @@ impl RecBuffer {
         }
         .encode(&mut self.buf);
         self.count += 1;
+    }
+
+    /// Takes all records out; their room stays.
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.buf.clear();
     }
 
     /// Its size on the wire, in bytes.
@@ -341,6 +355,11 @@ impl<'a> RecBufferRef<'a> {
         let buf = r.at("RecBuffer", "records").rest();
         Records::new(count, buf).try_for_each(|record| record.map(drop))?;
         Ok(Self { db, count, buf })
+    }
+
+    /// Its size on the wire, in bytes.
+    pub fn size(&self) -> usize {
+        8 + self.buf.len()
     }
 
     /// The records, data as it came.
