@@ -18,7 +18,7 @@ use super::leader::Leadership;
 use super::member::Member;
 use super::monitor::{Home, Peers};
 use super::ports::Io;
-use super::recovery::{Recovery, Sizes};
+use super::recovery::{Origins, Recovery, Sizes};
 use super::requests::{Gate, SRVIDS};
 use super::takeover::Takeover;
 use super::view::View;
@@ -57,6 +57,7 @@ pub(super) struct Engine {
     pub(super) recovery: Option<Recovery>,
     /// Of the databases, as the nodes' daemons have said.
     pub(super) sizes: Sizes,
+    pub(super) origins: Origins,
     pub(super) need_recovery: bool,
     pub(super) takeover: Takeover,
     pub(super) need_takeover: bool,
@@ -98,6 +99,7 @@ impl Engine {
             culprits: Culprits::default(),
             recovery: None,
             sizes: Sizes::default(),
+            origins: Origins::default(),
             need_recovery: false,
             takeover: Takeover::default(),
             need_takeover: false,
@@ -224,6 +226,7 @@ impl Engine {
             .part::<ClusterLock>("cluster lock", usize::from(self.lock.is_enabled()))
             .part::<Recovery>("recovery", usize::from(self.recovery.is_some()))
             .part::<Sizes>("sizes of databases", 1)
+            .part::<Origins>("origins of databases", 1)
             .part::<Census>("census", 1)
             .part::<Home>("own node", 1)
             .part::<Peers>("other nodes", 1)

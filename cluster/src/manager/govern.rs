@@ -16,7 +16,7 @@ use super::io::{ControlAnswer, Output};
 use super::leader::Event as LeaderEvent;
 use super::monitor::{Answers, Progress};
 use super::ports::Io;
-use super::recovery::{self, Recovery};
+use super::recovery::{self, Origins, Recovery};
 use super::takeover::{self, Takeover};
 use super::view::seconds;
 
@@ -188,7 +188,8 @@ impl Engine {
         }
         let culprit = self.culprits.last().unwrap_or(Pnn::UNKNOWN);
         info!("Recovery initiated due to problem with node {culprit}");
-        self.recovery = Some(Recovery::begin(io, &self.view, &self.sizes));
+        let origins = core::mem::take(&mut self.origins);
+        self.recovery = Some(Recovery::begin(io, &self.view, &self.sizes, origins));
     }
 
     /// The recovery has come further.
@@ -305,12 +306,14 @@ impl Engine {
         self.takeover_gate.end();
         self.ends_recovery = false;
         self.abandon_recovery(io);
+        // the next leader's recoveries are not known here
+        self.origins = Origins::default();
         self.peers.cancel();
     }
 
     fn abandon_recovery(&mut self, io: &mut Io<'_>) {
         if let Some(recovery) = self.recovery.take() {
-            recovery.abandon(io);
+            self.origins = recovery.abandon(io);
         }
         self.recovery_gate.end();
     }

@@ -264,7 +264,7 @@ impl Scene<'_> {
             let Err(why) = whole.and_then(|_| check_led_since(&views, since)) else {
                 return Ok(since.elapsed());
             };
-            ensure!(since.elapsed() < self.options.bound(), "{why:#}");
+            ensure!(since.elapsed() < self.options.bound(self.side), "{why:#}");
             for node in &self.cluster.nodes {
                 if since.elapsed() > PAUSE && !is_running(node) {
                     self.revived += 1;

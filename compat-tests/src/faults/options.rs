@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use super::fault::{KINDS, Kind, OF_BOTH, OF_OURS};
 use crate::cluster::Spec;
 use crate::etcd;
+use crate::side::Side;
 
 /// All nodes' databases, of a test.
 const DISK: &str = "150M";
@@ -85,9 +86,13 @@ impl Options {
     /// Within this time of a fault's end all nodes are OK again.
     ///
     /// A node that comes back is seen within seconds, takes part in the next recovery, and may have been banned meanwhile.
-    #[must_use]
-    pub fn bound(&self) -> Duration {
-        Duration::from_secs(if self.default_tunables { 360 } else { 40 })
+    /// C's daemon looks each half a minute whether its cluster manager lives (`ctdb_recoverd.c`, 4.17.12).
+    pub(super) fn bound(&self, side: Side) -> Duration {
+        let bound = Duration::from_secs(if self.default_tunables { 360 } else { 40 });
+        match side {
+            Side::Ours => bound,
+            Side::Theirs => bound + Duration::from_secs(30),
+        }
     }
 
     pub(super) fn kinds(&self) -> &[Kind] {

@@ -12,7 +12,7 @@
 //!
 //! In each state all participants are asked the same and must all do it. Two states are special:
 //! a volatile database is pulled from all nodes at once and merged; a persistent or replicated
-//! one only from the node with the highest sequence number. And while records are pushed, a ping
+//! one only from the node with the highest sequence number, of several by [`super::origins`]. And while records are pushed, a ping
 //! after each window of messages keeps them from piling up.
 
 use core::time::Duration;
@@ -26,6 +26,7 @@ use wire::types::{DbFlags, DbSeqnum, LMASTER_ANY, PullDbExt, TransDb};
 use wire::{DbId, Generation, Pnn, Srvid};
 
 use super::merge::Merge;
+use super::origins::Origins;
 use super::pull::Pulls;
 use super::push::Push;
 use crate::manager::gather::{Failure, Gather};
@@ -43,6 +44,7 @@ pub(super) struct Setup {
     pub(super) timeout: Duration,
     /// RecBufferSizeLimit, in bytes.
     pub(super) buffer_limit: usize,
+    pub(super) origins: Origins,
 }
 
 /// A database as the nodes' database maps have it.
@@ -186,7 +188,7 @@ impl Database {
             return Some(self.fail(io, fault));
         }
         while !self.gather.is_waiting() {
-            let event = match self.check() {
+            let event = match self.check(setup) {
                 Ok(event) => event,
                 Err(fault) => return Some(self.fail(io, fault)),
             };
@@ -316,7 +318,7 @@ impl Database {
     }
 
     /// Looks at the answers to what the state asked.
-    fn check(&mut self) -> Result<Event, Fault> {
+    fn check(&mut self, setup: &Setup) -> Result<Event, Fault> {
         if let Some((node, failure)) = self.gather.failures().into_iter().next() {
             let credit = matches!(
                 self.state,
@@ -332,7 +334,7 @@ impl Database {
             State::Naming => self.check_names()?,
             State::Attaching => self.check_ids()?,
             State::Beginning if self.spec.is_counted() => return Ok(Event::AnsweredCounted),
-            State::Counting => self.find_newest()?,
+            State::Counting => self.find_newest(setup)?,
             State::Pulling => self.check_pulls()?,
             State::Pushing => return Ok(self.check_more()),
             State::Confirming => self.check_pushes()?,
@@ -396,10 +398,12 @@ impl Database {
         }
     }
 
-    /// The first of the nodes with the highest sequence number.
-    fn find_newest(&mut self) -> Result<(), Fault> {
+    /// The node with the highest sequence number; of several one whose copy is right, of those the first.
+    fn find_newest(&mut self, setup: &Setup) -> Result<(), Fault> {
         let seqnums = self.answers::<u64>()?;
-        let newest = seqnums.iter().rev().max_by_key(|(_, seqnum)| **seqnum);
+        let origin = |node: Pnn| setup.origins.origin(node, setup.leader);
+        let seqnums = seqnums.iter().rev();
+        let newest = seqnums.max_by_key(|(node, seqnum)| (**seqnum, origin(**node)));
         if let Some((node, seqnum)) = newest {
             info!(
                 "Pull persistent db {} from node {node} with seqnum 0x{seqnum:x}",

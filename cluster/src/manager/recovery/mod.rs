@@ -1,9 +1,9 @@
 //! The recovery: the leader makes the active nodes agree on every record.
 //!
 //! ```text
-//!   Nodemap -> Verify -> Capabilities -> DbMap -> Activate -> Start -> VnnMap
-//!                                                                        |
-//!                complete <- End <- Normalize <- Databases <-------------+
+//!   Nodemap -> Verify -> Capabilities -> Generations -> DbMap -> Activate -> Start -> VnnMap
+//!                                                                                       |
+//!                               complete <- End <- Normalize <- Databases <-------------+
 //!                                  any failure ends the recovery; the leader tries again
 //! ```
 //!
@@ -12,10 +12,11 @@
 //! `Databases` some databases at a time go through [`database`]'s machine, each up to three times; the
 //! small ones first, since their users wait for as long as they are not done ([`sizes`]).
 //! The order and the conditions are those of `ctdb_recovery_helper.c`, 4.17.12, except that one
-//! lost node ends it at once.
+//! lost node ends it at once, and that the nodes are asked for their generations ([`origins`]).
 
 pub(super) mod database;
 mod merge;
+mod origins;
 mod pull;
 mod push;
 mod sizes;
@@ -23,6 +24,7 @@ mod sizes;
 use std::collections::{BTreeMap, VecDeque};
 
 use database::{Database, Fault, Setup, Spec};
+pub(super) use origins::Origins;
 pub(super) use sizes::Sizes;
 use tracing::{error, info, warn};
 use wire::control::Request;
@@ -46,6 +48,7 @@ pub(super) enum Phase {
     Nodemap,
     Verify,
     Capabilities,
+    Generations,
     DbMap,
     Activate,
     Start,
@@ -73,7 +76,8 @@ pub(super) const fn next(phase: Phase, event: Event) -> Phase {
         (_, Event::Fault) => Phase::Failed,
         (Phase::Nodemap, Event::Answered) => Phase::Verify,
         (Phase::Verify, Event::Answered) => Phase::Capabilities,
-        (Phase::Capabilities, Event::Answered) => Phase::DbMap,
+        (Phase::Capabilities, Event::Answered) => Phase::Generations,
+        (Phase::Generations, Event::Answered) => Phase::DbMap,
         (Phase::DbMap, Event::Answered) => Phase::Activate,
         (Phase::Activate, Event::Answered) => Phase::Start,
         (Phase::Start, Event::Answered) => Phase::VnnMap,
@@ -119,13 +123,14 @@ pub(super) struct Recovery {
 
 impl Recovery {
     /// Starts one, with a new generation.
-    pub(super) fn begin(io: &mut Io<'_>, view: &View, sizes: &Sizes) -> Self {
+    pub(super) fn begin(io: &mut Io<'_>, view: &View, sizes: &Sizes, origins: Origins) -> Self {
         let setup = Setup {
             leader: view.pnn,
             generation: io.new_generation(),
             nodes: vec![view.pnn],
             timeout: view.control_timeout(),
             buffer_limit: view.tunables.rec_buffer_size_limit as usize,
+            origins,
         };
         let mut recovery = Self {
             phase: Phase::Nodemap,
@@ -145,11 +150,12 @@ impl Recovery {
         recovery
     }
 
-    /// Ends the recovery where it is; late replies find nobody.
-    pub(super) fn abandon(mut self, io: &mut Io<'_>) {
+    /// Ends the recovery where it is; late replies find nobody. What the next attempt has to know is left.
+    pub(super) fn abandon(mut self, io: &mut Io<'_>) -> Origins {
         for database in self.running.values_mut() {
             database.abandon(io);
         }
+        self.setup.origins
     }
 
     /// A node has said how large its databases are.
@@ -212,10 +218,14 @@ impl Recovery {
         let request = match self.phase {
             Phase::Nodemap | Phase::Verify => Request::GetNodemap,
             Phase::Capabilities => Request::GetCapabilities,
+            Phase::Generations => Request::GetVnnMap,
             Phase::DbMap => Request::GetDbMap,
             Phase::Activate => Request::SetRecmode(RecoveryMode::Active),
             Phase::Start => Request::StartRecovery,
-            Phase::VnnMap => Request::SetVnnMap(self.vnnmap()),
+            Phase::VnnMap => {
+                self.setup.origins.begin(self.setup.generation);
+                Request::SetVnnMap(self.vnnmap())
+            }
             Phase::Databases => {
                 self.sizes.sort(self.waiting.make_contiguous());
                 return self.start_databases(io);
@@ -277,6 +287,11 @@ impl Recovery {
             }
             Phase::Capabilities => {
                 self.capabilities = self.gather.decode().map_err(garbled)?;
+                Ok(())
+            }
+            Phase::Generations => {
+                let maps = self.gather.decode().map_err(garbled)?;
+                self.setup.origins.learn(maps);
                 Ok(())
             }
             Phase::DbMap => self.take_dbmaps(self.gather.decode().map_err(garbled)?),

@@ -3,7 +3,7 @@
 use wire::coding::Encode;
 use wire::control::{Opcode, Request};
 use wire::types::{DbFlags, DbSize, DbSizes, NodeFlags, RecoveryMode};
-use wire::{DbId, Pnn, Srvid};
+use wire::{DbId, Generation, Pnn, Srvid};
 
 use super::sim::{Action, Sim, Trap};
 use crate::manager::{Input, Output};
@@ -78,6 +78,32 @@ fn the_highest_sequence_number_wins_as_a_whole() {
             let daemon = &sim.nodes[n].daemon;
             assert_eq!(daemon.value(name, "k").as_deref(), Some("of 1"));
             assert_eq!(daemon.dbs[&wire::db_id(name)].records.len(), 2);
+        }
+    }
+}
+
+/// A node was lost in the middle of a commit, which it alone has; those that went on have acknowledged another since.
+#[test]
+fn of_equal_sequence_numbers_the_one_of_those_that_went_on_wins() {
+    let mut sim = cluster(false);
+    let leader = sim.leaders()[0];
+    for lost in (0..3).filter(|n| *n != leader) {
+        for n in 0..3 {
+            let daemon = &mut sim.nodes[n].daemon;
+            let value = if n == lost { "alone" } else { "acknowledged" };
+            daemon
+                .dbs
+                .get_mut(&wire::db_id("secrets.tdb"))
+                .unwrap()
+                .seqnum += 1;
+            daemon.put("secrets.tdb", "k", value, 1, Pnn(0));
+        }
+        sim.nodes[lost].daemon.vnnmap.generation = Generation(7);
+        force_recovery(&mut sim);
+        sim.run_until_healthy();
+        for node in &sim.nodes {
+            let value = node.daemon.value("secrets.tdb", "k");
+            assert_eq!(value.as_deref(), Some("acknowledged"), "{lost} was lost");
         }
     }
 }

@@ -149,6 +149,7 @@ fn recovery() {
         Phase::Nodemap,
         Phase::Verify,
         Phase::Capabilities,
+        Phase::Generations,
         Phase::DbMap,
         Phase::Activate,
         Phase::Start,
@@ -166,8 +167,10 @@ fn recovery() {
     Nodemap + Fault -> Failed
     Verify + Answered -> Capabilities
     Verify + Fault -> Failed
-    Capabilities + Answered -> DbMap
+    Capabilities + Answered -> Generations
     Capabilities + Fault -> Failed
+    Generations + Answered -> DbMap
+    Generations + Fault -> Failed
     DbMap + Answered -> Activate
     DbMap + Fault -> Failed
     Activate + Answered -> Start
