@@ -1,7 +1,7 @@
 //! etcd's servers, on the machine that the nodes' cables lead to, for clusters whose members and leader are etcd's word.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -47,11 +47,7 @@ pub(crate) fn conf(lease: u64) -> String {
 }
 
 fn check_programs() -> Result<()> {
-    let is_there = |name: &str| {
-        let mut folders = host::PATH.split(':');
-        folders.any(|folder| Path::new(folder).join(name).exists())
-    };
-    match PROGRAMS.iter().find(|(name, _)| !is_there(name)) {
+    match PROGRAMS.iter().find(|(name, _)| !host::has_program(name)) {
         Some((name, package)) => bail!("{name} is missing (Debian's {package})"),
         None => Ok(()),
     }

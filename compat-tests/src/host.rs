@@ -86,12 +86,15 @@ pub fn run_inside() -> Result<ExitCode> {
     wait_for_inner(inner)
 }
 
+/// Whether a program is there that the tests could start.
+pub(crate) fn has_program(name: &str) -> bool {
+    let mut folders = PATH.split(':');
+    folders.any(|folder| Path::new(folder).join(name).exists())
+}
+
 fn check_programs() -> Result<()> {
-    let there = |name: &str| {
-        PATH.split(':')
-            .any(|dir| Path::new(dir).join(name).exists())
-    };
-    let missing: Vec<_> = PROGRAMS.iter().filter(|(name, _)| !there(name)).collect();
+    let missing = PROGRAMS.iter().filter(|(name, _)| !has_program(name));
+    let missing: Vec<_> = missing.collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -3,7 +3,6 @@
 //! Neither depends on how busy the machine is.
 
 use std::fs::{self, File};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -26,9 +25,10 @@ const LIMIT: u64 = 120;
 pub struct Missing(pub &'static str);
 
 fn need(program: &'static str) -> Result<(), Missing> {
-    let mut places = host::PATH.split(':');
-    let there = places.any(|dir| Path::new(dir).join(program).exists());
-    if there { Ok(()) } else { Err(Missing(program)) }
+    match host::has_program(program) {
+        true => Ok(()),
+        false => Err(Missing(program)),
+    }
 }
 
 /// System calls of ctdbd itself for one round trip, of so many that are asked at once.

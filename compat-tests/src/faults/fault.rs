@@ -55,26 +55,6 @@ pub enum Kind {
     KillEtcd,
 }
 
-/// All of them; what the C daemon does not have, or is not known of it, and what only etcd has, is last.
-pub(super) const KINDS: [Kind; 12] = [
-    Kind::KillDaemon,
-    Kind::KillManager,
-    Kind::HangDaemon,
-    Kind::HangManager,
-    Kind::PowerOff,
-    Kind::HalfOpen,
-    Kind::LinkDown,
-    Kind::OneWay,
-    Kind::Slow,
-    Kind::HangWorkers,
-    Kind::DiskFull,
-    Kind::KillEtcd,
-];
-/// How many of them there are for the native manager.
-pub(super) const OF_OURS: usize = 11;
-/// How many of them for the C daemon too.
-pub(super) const OF_BOTH: usize = 9;
-
 impl Kind {
     /// Whether it lasts for a time of its own; otherwise the node is started again once the others go on.
     pub(super) fn lasts(self) -> bool {
@@ -269,7 +249,7 @@ mod tests {
     fn the_victim_of_a_follower_never_leads() {
         let mut chance = Chance::new(3);
         for _ in 0..100 {
-            let fault = Fault::by(&mut chance, &KINDS, 60);
+            let fault = Fault::by(&mut chance, Kind::value_variants(), 60);
             let victim = fault.victim(1, 5);
             assert_eq!(victim == 1, fault.role == Role::Leader);
             assert!((1..=60).contains(&fault.time.as_secs()));
@@ -280,7 +260,7 @@ mod tests {
     fn a_seed_is_a_plan() {
         let plan = |seed| {
             let mut chance = Chance::new(seed);
-            [0; 5].map(|_| Fault::by(&mut chance, &KINDS, 60))
+            [0; 5].map(|_| Fault::by(&mut chance, Kind::value_variants(), 60))
         };
         assert_eq!(plan(4), plan(4));
         assert_ne!(plan(4), plan(5));

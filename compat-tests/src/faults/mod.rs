@@ -127,8 +127,9 @@ impl Scene<'_> {
         std::thread::sleep(PAUSE);
         self.until_whole(Instant::now())?;
         let mut chance = Chance::new(self.options.seed);
+        let kinds = self.options.kinds();
         for number in 1..=self.options.faults {
-            let fault = Fault::by(&mut chance, self.options.kinds(), self.options.longest);
+            let fault = Fault::by(&mut chance, &kinds, self.options.longest);
             let name = format!("{number}: {}", self.name(&fault));
             let mut outcome = None;
             let well = report.check(&name, || {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
-use super::fault::{KINDS, Kind, OF_BOTH, OF_OURS};
+use super::fault::Kind;
 use crate::cluster::Spec;
 use crate::etcd;
 use crate::side::Side;
@@ -95,12 +95,21 @@ impl Options {
         }
     }
 
-    pub(super) fn kinds(&self) -> &[Kind] {
-        match (&self.kinds[..], self.manager, self.against_c) {
-            ([], Manager::Etcd, _) => &KINDS,
-            ([], Manager::Native, false) => &KINDS[..OF_OURS],
-            ([], Manager::Native, true) => &KINDS[..OF_BOTH],
-            (kinds, _, _) => kinds,
+    /// Those that are asked for, or else all that these clusters know.
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        if !self.kinds.is_empty() {
+            return self.kinds.clone();
+        }
+        let all = Kind::value_variants().iter().copied();
+        all.filter(|kind| self.knows(*kind)).collect()
+    }
+
+    fn knows(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::KillEtcd => self.manager == Manager::Etcd,
+            // C has no such workers; what it makes of a full disk is not stated
+            Kind::HangWorkers | Kind::DiskFull => !self.against_c,
+            _ => true,
         }
     }
 }
@@ -159,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_c_daemon_is_given_what_it_knows() {
-        let kinds = options(Manager::Native, true, &[]).kinds().to_vec();
+        let kinds = options(Manager::Native, true, &[]).kinds();
         assert_eq!(kinds.last(), Some(&Kind::Slow));
     }
 }
