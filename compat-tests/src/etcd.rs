@@ -1,5 +1,7 @@
 //! etcd's servers, on the machine that the nodes' cables lead to, for clusters whose members and leader are etcd's word.
 
+mod certificates;
+
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -7,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+pub(crate) use certificates::Certificates;
 
 use crate::host::{self, output};
 use crate::report::within;
@@ -16,7 +20,11 @@ pub(crate) const ADDRESS: &str = "192.0.2.1";
 /// How many members the etcd cluster has.
 pub(crate) const COUNT: usize = 3;
 /// What has to be there, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 2] = [("etcd", "etcd-server"), ("etcdctl", "etcd-client")];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("openssl", "openssl"),
+];
 
 /// How long etcdctl may tell what has been, in seconds.
 const WATCH: &str = "3";
@@ -24,6 +32,8 @@ const WATCH: &str = "3";
 /// A cluster of etcd. Dropping it ends all servers.
 pub(crate) struct Servers {
     dir: PathBuf,
+    /// With them it is https, and only who has a certificate is let in.
+    certificates: Option<Certificates>,
     running: Vec<Option<Child>>,
 }
 
@@ -31,19 +41,34 @@ fn port(server: usize, kind: usize) -> usize {
     2379 + 10 * server + kind
 }
 
-fn client_url(server: usize) -> String {
-    format!("http://{ADDRESS}:{}", port(server, 0))
+fn client_url(server: usize, is_secure: bool) -> String {
+    let scheme = if is_secure { "https" } else { "http" };
+    format!("{scheme}://{ADDRESS}:{}", port(server, 0))
 }
 
 /// All of them, as ctdb.conf and etcdctl want them.
-fn endpoints() -> String {
-    (0..COUNT).map(client_url).collect::<Vec<_>>().join(",")
+fn endpoints(is_secure: bool) -> String {
+    let all = (0..COUNT).map(|server| client_url(server, is_secure));
+    all.collect::<Vec<_>>().join(",")
 }
 
 /// The lines of `[cluster]` in ctdb.conf that take the place of the cluster lock, for a lease of so many seconds.
-pub(crate) fn conf(lease: u64) -> String {
-    let endpoints = endpoints();
-    format!("\tmanager = etcd\n\tetcd endpoints = {endpoints}\n\tetcd lease = {lease}\n")
+pub(crate) fn conf(lease: u64, certificates: Option<&Certificates>) -> String {
+    let endpoints = endpoints(certificates.is_some());
+    let conf =
+        format!("\tmanager = etcd\n\tetcd endpoints = {endpoints}\n\tetcd lease = {lease}\n");
+    let Some(Certificates {
+        ca,
+        certificate,
+        key,
+    }) = certificates
+    else {
+        return conf;
+    };
+    let (ca, certificate, key) = (ca.display(), certificate.display(), key.display());
+    format!(
+        "{conf}\tetcd ca file = {ca}\n\tetcd certificate file = {certificate}\n\tetcd key file = {key}\n"
+    )
 }
 
 fn check_programs() -> Result<()> {
@@ -54,12 +79,27 @@ fn check_programs() -> Result<()> {
 }
 
 impl Servers {
-    /// Starts them all, and waits until they have a leader.
+    /// Starts them all, with http, and waits until they have a leader.
     pub(crate) fn start(dir: PathBuf) -> Result<Self> {
         check_programs()?;
+        Self::start_with(dir, None)
+    }
+
+    /// The same with https and [`Certificates::of`] the directory.
+    pub(crate) fn start_secure(dir: PathBuf) -> Result<Self> {
+        check_programs()?;
+        let certificates = Certificates::make(&dir)?;
+        Self::start_with(dir, Some(certificates))
+    }
+
+    fn start_with(dir: PathBuf, certificates: Option<Certificates>) -> Result<Self> {
         fs::create_dir_all(&dir)?;
         let running = (0..COUNT).map(|_| None).collect();
-        let mut servers = Self { dir, running };
+        let mut servers = Self {
+            dir,
+            certificates,
+            running,
+        };
         (0..COUNT).try_for_each(|server| servers.start_one(server))?;
         within(30, || servers.check_healthy())?;
         Ok(servers)
@@ -68,14 +108,22 @@ impl Servers {
     pub(crate) fn start_one(&mut self, server: usize) -> Result<()> {
         let peer = |server: usize| format!("http://{ADDRESS}:{}", port(server, 1));
         let all: Vec<_> = (0..COUNT).map(|n| format!("e{n}={}", peer(n))).collect();
+        let client_url = client_url(server, self.certificates.is_some());
         let log = File::create(self.dir.join(format!("log{server}")))?;
-        let child = Command::new("etcd")
+        let mut etcd = Command::new("etcd");
+        if let Some(certificates) = &self.certificates {
+            etcd.arg("--client-cert-auth");
+            etcd.arg("--trusted-ca-file").arg(&certificates.ca);
+            etcd.arg("--cert-file").arg(&certificates.certificate);
+            etcd.arg("--key-file").arg(&certificates.key);
+        }
+        let child = etcd
             .env("PATH", host::PATH)
             .args(["--name", &format!("e{server}")])
             .arg("--data-dir")
             .arg(self.dir.join(format!("data{server}")))
-            .args(["--listen-client-urls", &client_url(server)])
-            .args(["--advertise-client-urls", &client_url(server)])
+            .args(["--listen-client-urls", &client_url])
+            .args(["--advertise-client-urls", &client_url])
             .args(["--listen-peer-urls", &peer(server)])
             .args(["--initial-advertise-peer-urls", &peer(server)])
             .args(["--initial-cluster", &all.join(",")])
@@ -104,9 +152,21 @@ impl Servers {
     }
 
     fn etcdctl(&self, args: &[&str]) -> Result<String> {
+        output(&mut self.etcdctl_within("5", args))
+    }
+
+    /// It is ended after so many seconds.
+    fn etcdctl_within(&self, seconds: &str, args: &[&str]) -> Command {
+        let endpoints = endpoints(self.certificates.is_some());
         let mut command = Command::new("timeout");
-        command.args(["5", "etcdctl", "--endpoints", &endpoints()]);
-        output(command.env("ETCDCTL_API", "3").args(args))
+        command.args([seconds, "etcdctl", "--endpoints", &endpoints]);
+        if let Some(certificates) = &self.certificates {
+            command.arg("--cacert").arg(&certificates.ca);
+            command.arg("--cert").arg(&certificates.certificate);
+            command.arg("--key").arg(&certificates.key);
+        }
+        command.env("ETCDCTL_API", "3").args(args);
+        command
     }
 
     /// Each of them answers, and they have a leader.
@@ -146,11 +206,8 @@ impl Servers {
 
     /// Which nodes have led by its word, one after the other, since the beginning.
     pub(crate) fn history(&self) -> Result<Vec<usize>> {
-        let key = ["/ctdb/leader", "--rev", "1"];
-        let mut watch = Command::new("timeout");
         // it would go on
-        watch.args([WATCH, "etcdctl", "--endpoints", &endpoints(), "watch"]);
-        let watch = watch.args(key).env("ETCDCTL_API", "3");
+        let mut watch = self.etcdctl_within(WATCH, &["watch", "/ctdb/leader", "--rev", "1"]);
         let done = watch
             .env("PATH", host::PATH)
             .stdin(Stdio::null())

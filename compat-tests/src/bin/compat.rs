@@ -424,12 +424,13 @@ fn run_etcd(nodes: &Nodes, quick: bool) -> Result<bool> {
         nodes.root.is_some() && nodes.theirs.is_empty(),
         "only for daemons of ours"
     );
+    let host = nodes.host()?;
     let spec = Spec {
         event_scripts: false,
-        manager: Some(coordinated::conf()),
+        manager: Some(coordinated::conf(&host)),
         ..nodes.spec()?
     };
-    let mut cluster = Cluster::boot(nodes.host()?, &spec)?;
+    let mut cluster = Cluster::boot(host, &spec)?;
     let mut report = Report::default();
     report.group("etcd", |report| {
         coordinated::run(&mut cluster, quick, report)

@@ -5,18 +5,20 @@
 //!      \        |       /
 //!       +---- bridge --+              a node is cut off from etcd, or from the others, by its routes
 //!               |
-//!   etcd e0  etcd e1  etcd e2         on the machine itself
+//!   etcd e0  etcd e1  etcd e2         on the machine itself, with https, for nodes with a certificate
 //! ```
 
 mod faults;
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
 use crate::cluster::Cluster;
 use crate::deaths::scene::{OTHER, PERSISTENT, VOLATILE};
-use crate::etcd::{self, Servers};
+use crate::etcd::{self, Certificates, Servers};
+use crate::host::Host;
 use crate::node::Node;
 use crate::report::{Report, within};
 
@@ -25,8 +27,13 @@ pub(crate) const LEASE: u64 = 5;
 
 /// The lines of `[cluster]` in ctdb.conf that take the place of the cluster lock.
 #[must_use]
-pub fn conf() -> String {
-    etcd::conf(LEASE)
+pub fn conf(host: &Host) -> String {
+    etcd::conf(LEASE, Some(&Certificates::of(&dir(host))))
+}
+
+/// Where etcd's files are.
+fn dir(host: &Host) -> PathBuf {
+    host.dir.join("etcd")
 }
 
 /// Nodes that are up, and etcd.
@@ -41,7 +48,7 @@ struct Scene<'a> {
 /// etcd or the cluster does not come up.
 pub fn run(cluster: &mut Cluster, quick: bool, report: &mut Report) -> Result<()> {
     ensure!(cluster.nodes.len() == 3, "three nodes");
-    let servers = Servers::start(cluster.host.dir.join("etcd"))?;
+    let servers = Servers::start_secure(dir(&cluster.host))?;
     let mut scene = Scene { cluster, servers };
     scene.start(report)?;
     type Group = fn(&mut Scene<'_>, &mut Report) -> Result<()>;

@@ -76,7 +76,7 @@ impl Options {
         Ok(Spec {
             event_scripts: false,
             disk: Some(DISK.to_owned()),
-            manager: (self.manager == Manager::Etcd).then(|| etcd::conf(lease)),
+            manager: (self.manager == Manager::Etcd).then(|| etcd::conf(lease, None)),
             more_tunables: tunables.to_owned(),
             more_conf: conf.to_owned(),
             ..spec
