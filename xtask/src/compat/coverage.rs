@@ -2,7 +2,7 @@
 //!
 //! A line of the code's tables that is not here counts as not there. Names of tests are those of
 //! packages (`wire`), of sections of the runs with a real Samba (`accept: locks`), and of the
-//! comparison with the C daemon (`compare`).
+//! comparison with the C daemon (`compare`) and other commands of `compat` (`etcd`, `hostile`).
 
 /// What is known of one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,13 +267,13 @@ pub(super) const OPTIONS: &[Line] = &[
     ("cluster: leader timeout", Tested("config, ctdbd, accept")),
     ("cluster: leader capability", Tested("cluster, ctdbd")),
     ("cluster: busy poll", Tested("config, ctdbd")),
-    ("cluster: manager", Tested("config, cluster")),
-    ("cluster: etcd endpoints", Tested("config")),
+    ("cluster: manager", Tested("config, cluster, etcd")),
+    ("cluster: etcd endpoints", Tested("config, etcd")),
     ("cluster: etcd prefix", Tested("config")),
-    ("cluster: etcd lease", Tested("config")),
-    ("cluster: etcd ca file", Tested("config")),
-    ("cluster: etcd certificate file", Tested("config")),
-    ("cluster: etcd key file", Tested("config")),
+    ("cluster: etcd lease", Tested("config, etcd")),
+    ("cluster: etcd ca file", Tested("config, etcd")),
+    ("cluster: etcd certificate file", Tested("config, etcd")),
+    ("cluster: etcd key file", Tested("config, etcd")),
     (
         "database: volatile database directory",
         Tested("config, ctdbd"),
