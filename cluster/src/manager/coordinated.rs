@@ -126,7 +126,6 @@ impl Engine {
             return;
         }
         if pnn != self.view.pnn {
-            member.is_in_touch();
             self.end_term(io);
             self.tell_standing(io);
             if self.view.is_member {
@@ -201,7 +200,7 @@ impl Engine {
             .is_some_and(|member| !member.is_in() || member.leader.is_some_and(|l| l != claimed))
     }
 
-    /// Whether a recovery has to wait: after the coordinator was away for all nodes, they come back one by one.
+    /// Whether a recovery has to wait: after the coordinator, or the nodes, were away, they come back one by one.
     pub(super) fn waits_for_members(&self, io: &Io<'_>) -> bool {
         let nodes = || self.view.nodemap.nodes.iter().map(|node| node.flags);
         let is_missing = |flags: NodeFlags| {

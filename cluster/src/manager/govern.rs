@@ -75,6 +75,11 @@ impl Engine {
         self.view.tunables = answers.tunables;
         self.view.nodemap = answers.nodemap;
         self.view.takes_capabilities(answers.capabilities);
+        if let Some(member) = &mut self.member
+            && answers.recmode == RECOVERY_NORMAL
+        {
+            member.daemon_is_normal();
+        }
         if self.view.flags(self.view.pnn).is_none() {
             let reason = format!("the node map does not have node {}", self.view.pnn);
             io.push(Output::Exit { reason });

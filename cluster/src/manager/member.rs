@@ -92,7 +92,8 @@ pub(super) struct Member {
     /// Who leads.
     pub(super) leader: Option<Pnn>,
     floors: BTreeMap<Pnn, u64>,
-    /// The membership has ended, and nobody has recovered since.
+    /// The daemon has been through no recovery since it was started, or since the membership ended: what the others have may
+    /// be newer.
     has_lost_touch: bool,
     /// Until when a leader waits for those who lost touch with it.
     patient_until: Time,
@@ -113,7 +114,7 @@ impl Member {
             latest_term: 0,
             leader: None,
             floors: BTreeMap::new(),
-            has_lost_touch: false,
+            has_lost_touch: true,
             patient_until: Time::ZERO,
         }
     }
@@ -229,7 +230,8 @@ impl Member {
     }
 
     /// This node leads. If it lost touch, all have: with another one left, that one would lead. They come back one by one,
-    /// and a recovery without some of them would lose what only they have.
+    /// and a recovery without some of them would lose what only they have: above all where this node has just been started,
+    /// and they went on without it.
     pub(super) fn begin_term(&mut self, now: Time, revision: u64) {
         self.term = revision;
         if self.has_lost_touch {
@@ -237,9 +239,16 @@ impl Member {
         }
     }
 
-    /// There has been a recovery, or there is another leader.
+    /// There has been a recovery.
     pub(super) const fn is_in_touch(&mut self) {
         (self.has_lost_touch, self.patient_until) = (false, Time::ZERO);
+    }
+
+    /// The daemon is in normal mode, so there has been a recovery, which another node or an earlier manager has led.
+    pub(super) fn daemon_is_normal(&mut self) {
+        if self.is_in() && self.leader.is_some() {
+            self.is_in_touch();
+        }
     }
 
     pub(super) fn is_patient(&self, now: Time) -> bool {

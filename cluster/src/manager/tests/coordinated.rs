@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use wire::Pnn;
-use wire::types::NodeFlags;
+use wire::types::{DbFlags, NodeFlags, RecoveryMode};
 
 use super::sim::Sim;
 use crate::Time;
@@ -147,6 +147,44 @@ fn a_coordinator_that_is_gone_stops_all_and_brings_all_back() {
     cut_off(&mut sim, &[]);
     sim.run_until("a leader", |sim| sim.leaders().len() == 1);
     assert!((0..3).all(|n| is_member(&sim, n)));
+}
+
+/// A node was started again, and the others went on without it. The coordinator is gone for all, and that node finds it first.
+#[test]
+fn a_node_that_was_started_waits_for_those_that_know_more() {
+    let mut sim = three();
+    let first = (leader(&sim) + 1) % 3;
+    for (n, node) in sim.nodes.iter_mut().enumerate() {
+        node.daemon.attach("secrets.tdb", DbFlags::PERSISTENT);
+        let value = if n == first { "old" } else { "new" };
+        node.daemon.put("secrets.tdb", "k", value, 1, Pnn(0));
+        let db = node.daemon.dbs.get_mut(&wire::db_id("secrets.tdb"));
+        db.unwrap().seqnum = u64::from(n != first);
+    }
+    sim.kill(first);
+    cut_off(&mut sim, &[0, 1, 2]);
+    sim.run_seconds(30);
+    let others = [(first + 1) % 3, (first + 2) % 3];
+    sim.boot(first);
+    for other in others {
+        sim.nodes[first].daemon.flags[other].insert(NodeFlags::DISCONNECTED);
+        sim.nodes[other].daemon.flags[first].insert(NodeFlags::DISCONNECTED);
+    }
+    cut_off(&mut sim, &others);
+    sim.run_until("it leads", |sim| sim.leaders() == [first]);
+    sim.run_seconds(3);
+    let recmode = sim.nodes[first].daemon.recmode;
+    assert_eq!(recmode, RecoveryMode::Active, "it waits");
+    cut_off(&mut sim, &[]);
+    for other in others {
+        sim.nodes[first].daemon.flags[other].remove(NodeFlags::DISCONNECTED);
+        sim.nodes[other].daemon.flags[first].remove(NodeFlags::DISCONNECTED);
+    }
+    sim.run_until_healthy();
+    for node in &sim.nodes {
+        let value = node.daemon.value("secrets.tdb", "k");
+        assert_eq!(value.as_deref(), Some("new"));
+    }
 }
 
 #[test]
