@@ -10,7 +10,7 @@
 //! it stays.
 //!
 //! Both ends are ours and of one version; lengths are checked all the same, and a frame takes no more memory than what
-//! of it has arrived.
+//! of it has arrived, and a MiB.
 
 use std::io::{self, Read, Write};
 
@@ -131,9 +131,9 @@ pub enum FrameError {
     /// The socket failed, or ended inside a frame.
     #[error("worker socket: {0}")]
     Io(#[from] io::Error),
-    /// The frame is longer than [`MAX_FRAME`].
-    #[error("worker frame of {0} bytes is too long")]
-    TooLong(usize),
+    /// No frame has so many bytes: none, or more than [`MAX_FRAME`].
+    #[error("a worker frame cannot have {0} bytes")]
+    Length(usize),
     /// Its bytes make no sense.
     #[error("worker frame: {0}")]
     Decode(#[from] DecodeError),
@@ -148,11 +148,11 @@ fn frame<T: Message>(message: &T) -> Result<(Vec<u8>, &[u8]), FrameError> {
         None => message.encode(&mut head),
     }
     let length = head.len() - 4 + records.len();
-    let too_long = FrameError::TooLong(length);
+    let wrong = FrameError::Length(length);
     let length = u32::try_from(length)
         .ok()
         .filter(|l| *l as usize <= MAX_FRAME)
-        .ok_or(too_long)?;
+        .ok_or(wrong)?;
     head[..4].copy_from_slice(&length.to_ne_bytes());
     Ok((head, records))
 }
@@ -160,7 +160,7 @@ fn frame<T: Message>(message: &T) -> Result<(Vec<u8>, &[u8]), FrameError> {
 /// Writes a frame to a blocking socket.
 ///
 /// # Errors
-/// Those of the socket, [`FrameError::TooLong`].
+/// Those of the socket, [`FrameError::Length`].
 pub fn write_frame(to: &mut impl Write, message: &impl Message) -> Result<(), FrameError> {
     let (head, records) = frame(message)?;
     to.write_all(&head)?;
@@ -170,7 +170,7 @@ pub fn write_frame(to: &mut impl Write, message: &impl Message) -> Result<(), Fr
 /// Writes a frame to a socket of the runtime.
 ///
 /// # Errors
-/// Those of the socket, [`FrameError::TooLong`].
+/// Those of the socket, [`FrameError::Length`].
 pub async fn write_frame_async(
     to: &mut (impl AsyncWrite + Unpin),
     message: &impl Message,
@@ -229,7 +229,7 @@ impl Body {
             _ => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         };
         if !(1..=MAX_FRAME).contains(&length) {
-            return Err(FrameError::TooLong(length));
+            return Err(FrameError::Length(length));
         }
         let mut bytes = Vec::with_capacity(length.min(ROOM));
         let is_records = tag == T::RECORDS;
@@ -589,7 +589,7 @@ mod tests {
         let long = [0xff; 64];
         assert!(matches!(
             read_frame::<Reply>(&mut &long[..]),
-            Err(FrameError::TooLong(_))
+            Err(FrameError::Length(_))
         ));
         let many = [4, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0];
         assert!(matches!(
