@@ -3,7 +3,7 @@
 //! `docs/cluster-manager.md` state what comes of each.
 //!
 //! `ctdb-load write` writes on every node meanwhile. After each fault the cluster has to be whole again by itself
-//! within [`Options::bound`], with one leader, and at the end everything that was acknowledged has to be there. The same
+//! within a bound, with one leader, and at the end everything that was acknowledged has to be there. The same
 //! seed is the same plan, also for the C daemon.
 
 pub(crate) mod eye;
