@@ -29,15 +29,6 @@ pub enum ApplyError {
         /// What came.
         new: u64,
     },
-    /// Another node has written the same under the same number. After a network failure two clients may both believe that they
-    /// have the lock, and what two have counted is not to count once. (C takes it for the same commit.)
-    #[error("existing header for db_id {db} with RSN {rsn} is of another node")]
-    Another {
-        /// Of which database.
-        db: DbId,
-        /// What both have.
-        rsn: u64,
-    },
 }
 
 /// What is to be stored: header and value by key.
@@ -88,8 +79,7 @@ pub fn plan<'a>(
         if replace_only && stored.is_empty() {
             continue;
         }
-        let (old_header, old_value) = existing(&stored);
-        let old = old_header.map_or(0, |header| header.rsn);
+        let (old, old_value) = existing(&stored);
         if old >= header.rsn && old_value != value {
             return Err(ApplyError::Older {
                 db: buffer.db,
@@ -97,28 +87,20 @@ pub fn plan<'a>(
                 new: header.rsn,
             });
         }
-        // of a volatile record the owner is another matter
-        let is_anothers = old_header.is_some_and(|old| old.dmaster != header.dmaster);
-        if old == header.rsn && is_anothers && !replace_only {
-            return Err(ApplyError::Another {
-                db: buffer.db,
-                rsn: old,
-            });
-        }
         plan.insert(record.key, record.data);
     }
     Ok(plan)
 }
 
-/// Header and value of what is stored; something without a header counts as a record never written.
-fn existing(stored: &[u8]) -> (Option<RecordHeader>, &[u8]) {
-    RecordHeader::split(stored).map_or((None, &[]), |(header, value)| (Some(header), value))
+/// Sequence number and value of what is stored; something without a header counts as a record never written.
+fn existing(stored: &[u8]) -> (u64, &[u8]) {
+    RecordHeader::split(stored).map_or((0, &[]), |(header, value)| (header.rsn, value))
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::ReqId;
     use wire::coding::Encode;
-    use wire::{Pnn, ReqId};
 
     use super::*;
 
@@ -169,23 +151,6 @@ mod tests {
     fn the_same_value_may_come_again_with_any_number() {
         assert_eq!(planned(&[("a", 5, "old")], false), Ok(vec!["a".into()]));
         assert_eq!(planned(&[("a", 2, "old")], false), Ok(vec!["a".into()]));
-    }
-
-    #[test]
-    fn the_same_of_another_node_is_no_repetition() {
-        let of = |pnn: u32| RecordHeader {
-            dmaster: Pnn(pnn),
-            ..header(5)
-        };
-        let stored = [of(1).to_bytes(), b"old".to_vec()].concat();
-        let fetch = |_: &[u8]| Ok(Some(stored.clone()));
-        for (pnn, replace_only, accepted) in [(1, false, true), (2, false, false), (2, true, true)]
-        {
-            let mut buffer = RecBuffer::new(DbId(7));
-            buffer.push(ReqId(0), Some(of(pnn)), b"a", b"old");
-            let result = plan(&buffer, replace_only, fetch);
-            assert_eq!(result.is_ok(), accepted, "{pnn} {replace_only} {result:?}");
-        }
     }
 
     #[test]
