@@ -55,12 +55,15 @@ impl Merge {
         }
     }
 
-    /// Adds the records that `source` sent, up to the first that is not whole.
+    /// Adds the records that `source` sent. Nothing is added if one of them is not whole.
     pub(super) fn add(
         &mut self,
         source: Pnn,
         records: &RecBufferRef<'_>,
     ) -> Result<(), DecodeError> {
+        records
+            .records_with_header()
+            .try_for_each(|record| record.map(drop))?;
         for record in records.records_with_header() {
             self.add_record(source, &record?);
         }
@@ -256,11 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_a_header_is_an_error() {
+    fn a_record_without_a_header_spoils_its_buffer() {
         let mut buffer = copy("k", 5, 1, "v");
         buffer.push(ReqId(0), None, b"short", b"no header");
         let mut merge = Merge::new(DB, LEADER, false);
         assert!(add(&mut merge, 1, &buffer).is_err());
+        assert_eq!(merge.into_buffers(1000).count(), 0);
     }
 
     proptest! {
