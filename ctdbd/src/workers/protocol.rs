@@ -142,11 +142,13 @@ pub enum FrameError {
 /// The whole frame of a request or reply, in two parts: the second is its marshall buffer, mostly empty.
 fn frame<T: Message>(message: &T) -> Result<(Vec<u8>, &[u8]), FrameError> {
     let mut head = vec![0; 4];
-    let records = message.records().unwrap_or(&[]);
-    match message.records() {
-        Some(_) => head.push(T::RECORDS),
-        None => message.encode(&mut head),
-    }
+    let records = if let Some(records) = message.records() {
+        head.push(T::RECORDS);
+        records
+    } else {
+        message.encode(&mut head);
+        &[]
+    };
     let length = head.len() - 4 + records.len();
     let wrong = FrameError::Length(length);
     let length = u32::try_from(length)
