@@ -15,7 +15,7 @@ mod power_rig;
 mod workers_rig;
 
 use power_rig::{Call, Content, Disk, Numbers, content_of};
-use wire::types::RecBuffer;
+use wire::types::{DbFlags, RecBuffer};
 use workers_rig::{PERSISTENT, Rig, buffer};
 
 /// Commits that are cut.
@@ -51,13 +51,15 @@ async fn record() -> Option<Recording> {
         PERSISTENT | tdb::Flags::NOMMAP,
         ctdbd::workers::Limits::default(),
     );
-    assert_eq!(rig.commit(0, &records(0), false).await, 0);
+    assert_eq!(rig.commit(0, &records(0), DbFlags::PERSISTENT).await, 0);
     let path = rig.tdb.path().to_owned();
     let first = std::fs::read(&path).expect("the file");
     let mut contents = vec![content_of(&rig.tdb)];
     let strace = power_rig::Strace::start(rig.workers()[0], rig.dir.path())?;
     for number in 1..=COMMITS {
-        let status = rig.commit(number as u64, &records(number), false).await;
+        let status = rig
+            .commit(number as u64, &records(number), DbFlags::PERSISTENT)
+            .await;
         assert_eq!(status, 0);
         contents.push(content_of(&rig.tdb));
     }

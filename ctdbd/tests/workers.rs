@@ -12,6 +12,7 @@ use tdb::{Flags, StoreMode};
 use tokio::sync::mpsc::unbounded_channel;
 use wire::Pnn;
 use wire::coding::Encode;
+use wire::types::DbFlags;
 use workers_rig::{DB, FCNTL, PERSISTENT, Rig, buffer, database, eventually, lock, program};
 
 async fn a_record_lock_is_waited_for(flags: Flags) {
@@ -116,27 +117,39 @@ async fn a_commit_is_whole_or_nothing() {
     for flags in [PERSISTENT, FCNTL] {
         let mut rig = Rig::new(flags, Limits::default());
         assert_eq!(
-            rig.commit(1, &buffer([("a", 1, "one"), ("b", 1, "two")]), false)
-                .await,
+            rig.commit(
+                1,
+                &buffer([("a", 1, "one"), ("b", 1, "two")]),
+                DbFlags::PERSISTENT
+            )
+            .await,
             0
         );
         // "a" would do, "b" is not newer
         assert_eq!(
-            rig.commit(2, &buffer([("a", 2, "new"), ("b", 1, "new")]), false)
-                .await,
+            rig.commit(
+                2,
+                &buffer([("a", 2, "new"), ("b", 1, "new")]),
+                DbFlags::PERSISTENT
+            )
+            .await,
             1
         );
         assert_eq!(rig.fetch("a"), Some((1, "one".into())));
         assert_eq!(rig.fetch("b"), Some((1, "two".into())));
         // the same again does no harm
         assert_eq!(
-            rig.commit(3, &buffer([("a", 1, "one"), ("b", 2, "new")]), false)
-                .await,
+            rig.commit(
+                3,
+                &buffer([("a", 1, "one"), ("b", 2, "new")]),
+                DbFlags::PERSISTENT
+            )
+            .await,
             0
         );
         assert_eq!(rig.fetch("b"), Some((2, "new".into())));
         assert_eq!(
-            rig.commit(4, &buffer([("b", 3, "x"), ("c", 1, "x")]), true)
+            rig.commit(4, &buffer([("b", 3, "x"), ("c", 1, "x")]), DbFlags::empty())
                 .await,
             0
         );
@@ -156,7 +169,7 @@ async fn a_commit_of_rubbish_is_refused() {
         1,
         Job::Commit {
             records,
-            replace_only: false,
+            kind: DbFlags::PERSISTENT,
         },
     );
     match rig.next().await {
@@ -176,7 +189,7 @@ async fn commits_are_carried_out_in_their_order() {
             rsn,
             Job::Commit {
                 records,
-                replace_only: false,
+                kind: DbFlags::PERSISTENT,
             },
         );
     }
@@ -200,13 +213,13 @@ async fn a_commit_that_is_killed_is_whole_or_nothing() {
     for round in 0..8_u32 {
         let mut rig = Rig::new(FCNTL, Limits::default());
         let all = |rsn, value| buffer(keys.iter().map(move |key| (key.as_str(), rsn, value)));
-        assert_eq!(rig.commit(1, &all(1, "old"), false).await, 0);
+        assert_eq!(rig.commit(1, &all(1, "old"), DbFlags::PERSISTENT).await, 0);
         let records = all(2, "new").to_bytes();
         rig.start(
             2,
             Job::Commit {
                 records,
-                replace_only: false,
+                kind: DbFlags::PERSISTENT,
             },
         );
         tokio::time::sleep(Duration::from_micros(u64::from(round) * 400)).await;

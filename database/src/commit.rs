@@ -253,7 +253,7 @@ impl Engine {
         let Some(db) = self.databases.get_mut(&id) else {
             return;
         };
-        let replace_only = db.is_volatile();
+        let kind = db.flags;
         let Some((work, first)) = db
             .applying
             .first_key_value()
@@ -266,10 +266,7 @@ impl Engine {
             ctx.emit(Output::Work {
                 work,
                 db: id,
-                job: Job::Commit {
-                    records,
-                    replace_only,
-                },
+                job: Job::Commit { records, kind },
             });
         }
     }

@@ -121,9 +121,7 @@ impl Database {
 
     /// Neither persistent nor replicated: records migrate.
     pub(crate) fn is_volatile(&self) -> bool {
-        !self
-            .flags
-            .intersects(DbFlags::PERSISTENT | DbFlags::REPLICATED)
+        self.flags.is_volatile()
     }
 
     pub(crate) fn is_persistent(&self) -> bool {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::control::Request;
 use wire::packet::ControlFlags;
 use wire::tunables::Tunables;
+use wire::types::DbFlags;
 use wire::{ClientId, DbId, Pnn, Srvid};
 
 use crate::ClusterView;
@@ -131,8 +132,8 @@ pub enum Job {
     Commit {
         /// Records with headers.
         records: Vec<u8>,
-        /// Leave out records that do not exist here (volatile databases).
-        replace_only: bool,
+        /// What kind of database it is: what counts as older depends on it.
+        kind: DbFlags,
     },
     /// Read every record.
     Traverse {

@@ -149,9 +149,7 @@ impl File {
     }
 
     pub(crate) fn is_volatile(&self) -> bool {
-        !self
-            .flags
-            .intersects(DbFlags::PERSISTENT | DbFlags::REPLICATED)
+        self.flags.is_volatile()
     }
 }
 

@@ -124,11 +124,7 @@ impl Options {
             let name = client.control::<GetDbName>(self.node(), &db, self.limit());
             let name = name.await?.reply;
             if name == wanted || number == Some(Ok(db.0)) {
-                let shared = DbFlags::PERSISTENT | DbFlags::REPLICATED;
-                ensure!(
-                    !flags.intersects(shared),
-                    "DB {name} is not a volatile database"
-                );
+                ensure!(flags.is_volatile(), "DB {name} is not a volatile database");
                 return Ok((db, name));
             }
         }

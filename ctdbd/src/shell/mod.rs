@@ -468,13 +468,7 @@ fn job_of(job: EngineJob) -> Job {
     match job {
         EngineJob::LockRecord(key) => Job::LockRecord { key },
         EngineJob::LockAll => Job::LockAll,
-        EngineJob::Commit {
-            records,
-            replace_only,
-        } => Job::Commit {
-            records,
-            replace_only,
-        },
+        EngineJob::Commit { records, kind } => Job::Commit { records, kind },
         EngineJob::Traverse {
             only_dmaster,
             with_empty,

@@ -1,3 +1,5 @@
+use wire::types::DbFlags;
+
 use super::*;
 
 const DB: DbId = DbId(1);
@@ -25,7 +27,7 @@ fn lock(key: &str) -> Job {
 fn commit() -> Job {
     Job::Commit {
         records: Vec::new(),
-        replace_only: false,
+        kind: DbFlags::PERSISTENT,
     }
 }
 

@@ -29,6 +29,7 @@ mod whole;
 
 use std::path::PathBuf;
 
+use wire::types::DbFlags;
 use wire::{DbId, Pnn};
 
 use crate::logging::LogHandle;
@@ -88,8 +89,8 @@ pub enum Job {
     Commit {
         /// `ctdb_marshall_buffer`, each value with its header in front.
         records: Vec<u8>,
-        /// Leave out records that do not exist here.
-        replace_only: bool,
+        /// What kind of database it is: what counts as older depends on it.
+        kind: DbFlags,
     },
     /// Read every record. It holds a lock on the record it has arrived at, so a freeze gives walks up first.
     Traverse {

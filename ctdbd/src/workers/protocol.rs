@@ -278,12 +278,9 @@ impl Encode for Request {
                 put_bytes(out, key);
             }
             Self::Start(Job::LockAll) => out.push(3),
-            Self::Start(Job::Commit {
-                records,
-                replace_only,
-            }) => {
+            Self::Start(Job::Commit { records, kind }) => {
                 out.push(4);
-                replace_only.encode(out);
+                kind.encode(out);
                 put_bytes(out, records);
             }
             Self::Start(Job::Traverse {
@@ -352,10 +349,10 @@ impl Decode for Request {
             },
             3 => Job::LockAll,
             4 => {
-                let replace_only = r.get()?;
+                let kind = r.get()?;
                 Job::Commit {
                     records: r.counted()?.to_vec(),
-                    replace_only,
+                    kind,
                 }
             }
             5 => {
@@ -465,6 +462,8 @@ fn records(r: &mut Reader<'_>) -> Result<Records, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use wire::types::DbFlags;
+
     use super::*;
 
     fn requests() -> Vec<Request> {
@@ -477,7 +476,7 @@ mod tests {
             Request::Start(Job::LockAll),
             Request::Start(Job::Commit {
                 records: vec![7; 70_000],
-                replace_only: true,
+                kind: DbFlags::PERSISTENT,
             }),
             Request::Start(Job::Traverse {
                 only_dmaster: Some(Pnn(0)),

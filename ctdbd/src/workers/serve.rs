@@ -165,10 +165,7 @@ impl Worker {
                 let locked = self.tdb.lock_all();
                 self.locked(locked, Held::All)
             }
-            Job::Commit {
-                records,
-                replace_only,
-            } => committed(apply(&self.tdb, &records, replace_only)),
+            Job::Commit { records, kind } => committed(apply(&self.tdb, &records, kind)),
             Job::Traverse {
                 only_dmaster,
                 with_empty,

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use wire::coding::Encode;
-use wire::types::{RecBuffer, RecordHeader};
+use wire::types::{DbFlags, RecBuffer, RecordHeader};
 use wire::{DbId, Pnn, ReqId};
 
 pub(crate) const DB: DbId = DbId(7);
@@ -89,17 +89,12 @@ impl Rig {
     }
 
     /// Commits and returns the status.
-    pub(crate) async fn commit(
-        &mut self,
-        job: u64,
-        records: &RecBuffer,
-        replace_only: bool,
-    ) -> i32 {
+    pub(crate) async fn commit(&mut self, job: u64, records: &RecBuffer, kind: DbFlags) -> i32 {
         self.start(
             job,
             Job::Commit {
                 records: records.to_bytes(),
-                replace_only,
+                kind,
             },
         );
         match self.next().await {

@@ -11,7 +11,7 @@ use database::io::{Job, WorkEvent, WorkId};
 use database::store::Stored;
 use wire::DbId;
 use wire::coding::{Decode, Encode};
-use wire::types::{RecBuffer, RecordHeader};
+use wire::types::{DbFlags, RecBuffer, RecordHeader};
 
 use super::{Event, World};
 use crate::disk::{Extent, Held, Owner, Records, chain};
@@ -223,16 +223,13 @@ impl World {
     fn apply(&mut self, n: usize, work: WorkId) {
         let Some(Running {
             db,
-            job: Job::Commit {
-                records,
-                replace_only,
-            },
+            job: Job::Commit { records, kind },
             ..
         }) = self.nodes[n].jobs.get(&work)
         else {
             return;
         };
-        let (db, replace_only) = (*db, *replace_only);
+        let (db, kind) = (*db, *kind);
         let Ok(buffer) = RecBuffer::from_bytes(records) else {
             return self.broken("commit", "a commit that cannot be read".into());
         };
@@ -242,7 +239,7 @@ impl World {
             return self.job_over(n, work, event);
         }
         let planned = match self.nodes[n].disk.borrow().files.get(&db) {
-            Some(file) => planned(&file.records, &buffer, replace_only),
+            Some(file) => planned(&file.records, &buffer, kind),
             None => Err("the file is gone".into()),
         };
         let event = match planned {
@@ -307,13 +304,13 @@ impl World {
 fn planned(
     records: &Records,
     buffer: &RecBuffer,
-    replace_only: bool,
+    kind: DbFlags,
 ) -> Result<Vec<(Vec<u8>, Stored)>, String> {
     let fetch = |key: &[u8]| {
         let stored = records.get(key);
         Ok(stored.map(|stored| [stored.header.to_bytes(), stored.data.clone()].concat()))
     };
-    let plan = plan(buffer, replace_only, fetch).map_err(|why| why.to_string())?;
+    let plan = plan(buffer, kind, fetch).map_err(|why| why.to_string())?;
     plan.into_iter()
         .map(|(key, raw)| {
             let (header, data) = RecordHeader::split(raw).map_err(|why| why.to_string())?;

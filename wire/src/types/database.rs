@@ -21,6 +21,14 @@ wire_flags! {
     }
 }
 
+impl DbFlags {
+    /// Neither persistent nor replicated: its records migrate from node to node.
+    #[must_use]
+    pub fn is_volatile(self) -> bool {
+        !self.intersects(Self::PERSISTENT | Self::REPLICATED)
+    }
+}
+
 wire_struct! {
     /// A database as GET_DBMAP lists it: 8 bytes.
     pub struct DbIdFlags {

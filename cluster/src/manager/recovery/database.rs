@@ -60,8 +60,7 @@ pub(super) struct Spec {
 impl Spec {
     /// Whether its copies are compared by sequence number, not by record.
     fn is_counted(&self) -> bool {
-        self.flags
-            .intersects(DbFlags::PERSISTENT | DbFlags::REPLICATED)
+        !self.flags.is_volatile()
     }
 }
 
