@@ -20,6 +20,7 @@ use super::monitor::{Home, Peers};
 use super::ports::Io;
 use super::recovery::{Origins, Recovery, Sizes};
 use super::requests::{Gate, SRVIDS};
+use super::stragglers::Stragglers;
 use super::takeover::Takeover;
 use super::view::View;
 use crate::Time;
@@ -54,6 +55,7 @@ pub(super) struct Engine {
     /// Since when the own daemon has owed an answer, whatever it is.
     pub(super) unanswered_since: Option<Time>,
     pub(super) culprits: Culprits,
+    pub(super) stragglers: Stragglers,
     pub(super) recovery: Option<Recovery>,
     /// Of the databases, as the nodes' daemons have said.
     pub(super) sizes: Sizes,
@@ -97,6 +99,7 @@ impl Engine {
             next_round: io.now,
             unanswered_since: None,
             culprits: Culprits::default(),
+            stragglers: Stragglers::default(),
             recovery: None,
             sizes: Sizes::default(),
             origins: Origins::default(),
@@ -231,6 +234,7 @@ impl Engine {
             .part::<Home>("own node", 1)
             .part::<Peers>("other nodes", 1)
             .part::<Culprits>("culprits", 1)
+            .part::<Stragglers>("stragglers", 1)
             .part::<Takeover>("takeover run", 1)
             .part::<Gate>("gates", 2)
             .part::<SrvidMessage>("takeover requests", self.takeover_requests.len())

@@ -26,8 +26,7 @@ const SHORTEST_ROUND: Duration = Duration::from_millis(100);
 impl Engine {
     /// Shows the daemon that we are alive, and asks it how things are.
     pub(super) fn begin_round(&mut self, io: &mut Io<'_>) {
-        let interval = seconds(self.view.tunables.recover_interval).max(SHORTEST_ROUND);
-        self.next_round = io.now + interval;
+        self.next_round = io.now + self.recover_interval();
         io.tell(self.view.pnn, Request::RecdPing);
         if self.is_daemon_mute(io) {
             self.on_mute_daemon(io);
@@ -36,6 +35,10 @@ impl Engine {
         if self.home.is_idle() {
             self.home.ask(io, &self.view);
         }
+    }
+
+    fn recover_interval(&self) -> Duration {
+        seconds(self.view.tunables.recover_interval).max(SHORTEST_ROUND)
     }
 
     /// Whether the own daemon has been silent for so long that the other nodes take it for dead.
@@ -74,6 +77,7 @@ impl Engine {
     pub(super) fn on_home(&mut self, io: &mut Io<'_>, answers: Answers) {
         self.view.tunables = answers.tunables;
         self.view.nodemap = answers.nodemap;
+        self.stragglers.look(io.now, &self.view);
         self.view.takes_capabilities(answers.capabilities);
         if let Some(member) = &mut self.member
             && answers.recmode == RECOVERY_NORMAL
@@ -188,13 +192,27 @@ impl Engine {
             info!("This node was banned, aborting recovery");
             return;
         }
-        if self.waits_for_members(io) || !self.recovery_gate.begin(io.now) {
+        if self.waits_for_members(io)
+            || self.waits_for_stragglers(io)
+            || !self.recovery_gate.begin(io.now)
+        {
             return;
         }
         let culprit = self.culprits.last().unwrap_or(Pnn::UNKNOWN);
         info!("Recovery initiated due to problem with node {culprit}");
         let origins = core::mem::take(&mut self.origins);
         self.recovery = Some(Recovery::begin(io, &self.view, &self.sizes, origins));
+    }
+
+    fn waits_for_stragglers(&mut self, io: &Io<'_>) -> bool {
+        let wait = self
+            .stragglers
+            .wait(io.now, &self.view, self.recover_interval());
+        if let Some(until) = wait {
+            info!("A node is back, and another one is still missing: the recovery waits a moment");
+            self.next_round = self.next_round.min(until);
+        }
+        wait.is_some()
     }
 
     /// The recovery has come further.

@@ -35,6 +35,7 @@ mod monitor;
 mod ports;
 mod recovery;
 mod requests;
+mod stragglers;
 mod takeover;
 mod view;
 
