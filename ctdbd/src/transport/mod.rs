@@ -4,7 +4,8 @@
 //! connects it only reads. A node counts as connected when both are up.
 //!
 //! ```text
-//!          outgoing: connecting ──▶ up ──▶ (any end) ──▶ both dropped, connecting again, at once if it lasted for a second
+//!          outgoing: connecting ──▶ up ──▶ (any end) ──▶ both dropped, connecting again, at once if it lasted for a second,
+//!                                                              or as soon as another connection comes up
 //!          incoming: none ──▶ up (address checked, one at a time) ──▶ (any end) ──▶ the same
 //! ```
 
@@ -46,6 +47,8 @@ struct Peer {
     connector: AbortHandle,
     /// Told to drop what there is and start anew.
     restart: Rc<Notify>,
+    /// Told that the node may be there, so that it is tried at once.
+    sign: Rc<Notify>,
     /// Tells that `outgoing` is up.
     can_answer: Rc<Notify>,
     connected: bool,
@@ -108,9 +111,15 @@ impl Transport {
         for (pnn, address) in wanted {
             let own = self.own;
             self.peers.entry(pnn).or_insert_with(|| {
-                let restart = Rc::new(Notify::new());
-                let task =
-                    outgoing::keep_connected(handle.clone(), pnn, own, address, restart.clone());
+                let (restart, sign) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
+                let task = outgoing::keep_connected(
+                    handle.clone(),
+                    pnn,
+                    own,
+                    address,
+                    restart.clone(),
+                    sign.clone(),
+                );
                 let connector: JoinHandle<()> = tokio::task::spawn_local(task);
                 let connector = connector.abort_handle();
                 Peer {
@@ -119,6 +128,7 @@ impl Transport {
                     incoming: None,
                     connector,
                     restart,
+                    sign,
                     can_answer: Rc::default(),
                     connected: false,
                     behind: Behind::default(),
@@ -194,9 +204,15 @@ fn is_bulk(packet: &[u8]) -> bool {
     }
 }
 
-/// A connection came up: with both, the node is connected.
+/// A connection came up: with both, the node is connected. It is a sign that the way back is there, and perhaps the network
+/// to all that were lost with it.
 fn came_up(handle: &Handle, node: Pnn) {
     let mut shell = handle.borrow_mut();
+    for peer in shell.transport.peers.values() {
+        if peer.outgoing.is_none() {
+            peer.sign.notify_one();
+        }
+    }
     let Some(peer) = shell.transport.peers.get_mut(&node) else {
         return;
     };

@@ -20,6 +20,10 @@ use crate::shell::link::{Link, Stream};
 /// for less was refused, or is not wanted.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Longer than it takes to connect to a node that is there: what a try has sent by then was lost, and is sent again only
+/// after seconds.
+const LOST: Duration = Duration::from_millis(100);
+
 /// Connects for as long as the node is in the nodes file.
 pub(super) async fn keep_connected(
     handle: Handle,
@@ -27,9 +31,18 @@ pub(super) async fn keep_connected(
     own: IpAddr,
     to: SocketAddr,
     restart: Rc<Notify>,
+    sign: Rc<Notify>,
 ) {
+    let mut signs = Signs {
+        sign,
+        next: Instant::now(),
+    };
     loop {
-        match tokio::time::timeout(RETRY, connect(own, to)).await {
+        let attempt = tokio::select! {
+            attempt = tokio::time::timeout(RETRY, connect(own, to)) => attempt,
+            () = signs.next(LOST) => continue,
+        };
+        match attempt {
             Ok(Ok(stream)) => {
                 // word that was left while there was no connection is not about this one
                 let _ = tokio::time::timeout(Duration::ZERO, restart.notified()).await;
@@ -47,7 +60,22 @@ pub(super) async fn keep_connected(
             Ok(Err(error)) => debug!(%node, %error, "cannot connect"),
             Err(_) => continue,
         }
-        tokio::time::sleep(RETRY).await;
+        let _ = tokio::time::timeout(RETRY, signs.next(Duration::ZERO)).await;
+    }
+}
+
+/// Signs that the node may be there. Nodes that refuse each other must not call each other all the time, so one in [`RETRY`]
+/// counts.
+struct Signs {
+    sign: Rc<Notify>,
+    next: Instant,
+}
+
+impl Signs {
+    async fn next(&mut self, earliest: Duration) {
+        tokio::time::sleep_until(self.next.max(Instant::now() + earliest)).await;
+        self.sign.notified().await;
+        self.next = Instant::now() + RETRY;
     }
 }
 
@@ -117,4 +145,25 @@ fn outgoing<T>(handle: &Handle, node: Pnn, act: impl FnOnce(&mut Link) -> T) -> 
         .outgoing
         .as_mut()
         .map(act)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sign_counts_at_once_and_the_next_a_second_later() {
+        let sign = Rc::new(Notify::new());
+        let begin = Instant::now();
+        let mut signs = Signs {
+            sign: sign.clone(),
+            next: begin,
+        };
+        for second in 0..2 {
+            sign.notify_one();
+            signs.next(Duration::ZERO).await;
+            assert!(Instant::now() >= begin + second * RETRY);
+            assert!(signs.next >= begin + (second + 1) * RETRY);
+        }
+    }
 }
