@@ -17,6 +17,7 @@ use super::leader::Event as LeaderEvent;
 use super::monitor::{Answers, Progress};
 use super::ports::Io;
 use super::recovery::{self, Origins, Recovery};
+use super::stragglers::Stragglers;
 use super::takeover::{self, Takeover};
 use super::view::seconds;
 
@@ -77,7 +78,6 @@ impl Engine {
     pub(super) fn on_home(&mut self, io: &mut Io<'_>, answers: Answers) {
         self.view.tunables = answers.tunables;
         self.view.nodemap = answers.nodemap;
-        self.stragglers.look(io.now, &self.view);
         self.view.takes_capabilities(answers.capabilities);
         if let Some(member) = &mut self.member
             && answers.recmode == RECOVERY_NORMAL
@@ -127,6 +127,7 @@ impl Engine {
         self.need_takeover = false;
         self.takeover_requests.clear();
         self.rebalance.clear();
+        self.stragglers = Stragglers::default();
         let leader = self.leadership.pnn(self.view.pnn);
         let flags = leader.and_then(|pnn| self.view.flags(pnn));
         if flags.is_some_and(|flags| flags.contains(NodeFlags::DISCONNECTED))
@@ -153,9 +154,13 @@ impl Engine {
 
     fn on_findings(&mut self, io: &mut Io<'_>, findings: Findings) {
         self.view.nodemap = findings.nodemap.clone();
+        self.stragglers.look(io.now, &findings);
         match self.judge(io, &findings) {
             Err(trouble) => {
                 error!("{}", trouble.reason);
+                if self.waits_for_stragglers(io) {
+                    return;
+                }
                 if let Some(culprit) = trouble.culprit {
                     self.blame(io, culprit, 1);
                 }
@@ -192,10 +197,7 @@ impl Engine {
             info!("This node was banned, aborting recovery");
             return;
         }
-        if self.waits_for_members(io)
-            || self.waits_for_stragglers(io)
-            || !self.recovery_gate.begin(io.now)
-        {
+        if self.waits_for_members(io) || !self.recovery_gate.begin(io.now) {
             return;
         }
         let culprit = self.culprits.last().unwrap_or(Pnn::UNKNOWN);
@@ -209,7 +211,7 @@ impl Engine {
             .stragglers
             .wait(io.now, &self.view, self.recover_interval());
         if let Some(until) = wait {
-            info!("A node is back, and another one is still missing: the recovery waits a moment");
+            info!("A node is back, and one is still missing here: the recovery waits a moment");
             self.next_round = self.next_round.min(until);
         }
         wait.is_some()

@@ -1,33 +1,42 @@
-//! Nodes that were lost together come back together, but not in the same moment.
+//! Nodes that were lost together come back together, but not in the same moment, and not to all nodes at once.
 //!
-//! A network that is whole again brings one node back some hundredths of a second before the next. A recovery for the first
-//! alone would have the second wait for RerecoveryTimeout, 10 s by default: so the leader waits half a RecoverInterval
-//! after a node that has come back, if another one is still missing.
+//! A network that is whole again brings one node back some tenths of a second before the next, and to one of the others before
+//! it brings it to the leader. A recovery for the first alone would have the second wait for RerecoveryTimeout, 10 s by default:
+//! so the leader waits half a RecoverInterval after a node was seen again, if it misses one itself.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
 
 use wire::Pnn;
+use wire::types::NodeFlags;
 
+use super::consistency::Findings;
 use super::view::View;
 use crate::Time;
 
-/// When a node last came back.
+/// When a node was last seen again.
 #[derive(Debug, Default)]
 pub(super) struct Stragglers {
-    /// Those that were there last time; none: before the first look.
-    connected: Option<BTreeSet<Pnn>>,
+    /// Those that some node saw last time; none: before the first look.
+    seen: Option<BTreeSet<Pnn>>,
     last_return: Option<Time>,
 }
 
 impl Stragglers {
-    /// Looks who is there. What the first look finds has not come back.
-    pub(super) fn look(&mut self, now: Time, view: &View) {
-        let connected: BTreeSet<Pnn> = view.connected().into_iter().collect();
-        let before = self.connected.replace(connected.clone());
-        if before.is_some_and(|before| !connected.is_subset(&before)) {
+    /// Looks who is there, by the leader's node map or by that of another node. What the first look finds has not come back.
+    pub(super) fn look(&mut self, now: Time, findings: &Findings) {
+        let maps = findings.nodemaps.values().chain([&findings.nodemap]);
+        let seen: BTreeSet<Pnn> = maps
+            .flat_map(|map| &map.nodes)
+            .filter(|node| !node.flags.contains(NodeFlags::DISCONNECTED))
+            .map(|node| node.pnn)
+            .collect();
+        if let Some(before) = &self.seen
+            && !seen.is_subset(before)
+        {
             self.last_return = Some(now);
         }
+        self.seen = Some(seen);
     }
 
     /// Until when a recovery has to wait, if it has.
@@ -41,69 +50,82 @@ impl Stragglers {
 mod tests {
     use std::net::SocketAddr;
 
-    use wire::types::{NodeAndFlags, NodeFlags, SockAddr};
+    use wire::types::{NodeAndFlags, NodeMap, SockAddr};
 
     use super::*;
 
     const INTERVAL: Duration = Duration::from_secs(1);
+    const UP: NodeFlags = NodeFlags::empty();
+    const AWAY: NodeFlags = NodeFlags::DISCONNECTED;
 
     fn at(millis: u64) -> Time {
         Time::ZERO + Duration::from_millis(millis)
     }
 
-    fn view(flags: &[NodeFlags]) -> View {
-        let mut view = View::new(Pnn(0), true);
-        view.nodemap.nodes = (0..)
-            .zip(flags)
-            .map(|(pnn, &flags)| NodeAndFlags {
-                pnn: Pnn(pnn),
-                flags,
-                addr: SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 4379))),
-            })
-            .collect();
-        view
+    fn map(flags: &[NodeFlags]) -> NodeMap {
+        let node = |(pnn, &flags): (u32, &NodeFlags)| NodeAndFlags {
+            pnn: Pnn(pnn),
+            flags,
+            addr: SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 4379))),
+        };
+        NodeMap {
+            nodes: (0..).zip(flags).map(node).collect(),
+        }
     }
 
-    const UP: NodeFlags = NodeFlags::empty();
-    const AWAY: NodeFlags = NodeFlags::DISCONNECTED;
+    /// What node 0 leads, as it is seen at these times by nodes 0 and 1; and until when a recovery waits after that.
+    fn waits(looks: &[(u64, [NodeFlags; 3], [NodeFlags; 3])]) -> Option<Time> {
+        let mut stragglers = Stragglers::default();
+        let mut view = View::new(Pnn(0), true);
+        let mut now = Time::ZERO;
+        for (time, of_0, of_1) in looks {
+            now = at(*time);
+            view.nodemap = map(of_0);
+            let mut findings = Findings::new(Pnn(0), map(of_0));
+            findings.nodemaps.insert(Pnn(1), map(of_1));
+            stragglers.look(now, &findings);
+        }
+        stragglers.wait(now, &view, INTERVAL)
+    }
 
     #[test]
     fn the_first_that_comes_back_waits_for_the_next() {
-        let mut stragglers = Stragglers::default();
-        stragglers.look(at(0), &view(&[UP, AWAY, AWAY]));
-        let first = view(&[UP, UP, AWAY]);
-        stragglers.look(at(1000), &first);
-        assert_eq!(stragglers.wait(at(1001), &first, INTERVAL), Some(at(1500)));
-        let all = view(&[UP, UP, UP]);
-        stragglers.look(at(1033), &all);
-        assert_eq!(stragglers.wait(at(1034), &all, INTERVAL), None);
+        let alone = (0, [UP, AWAY, AWAY], [AWAY; 3]);
+        let first = (1000, [UP, UP, AWAY], [UP, UP, AWAY]);
+        let all = (1033, [UP; 3], [UP; 3]);
+        assert_eq!(waits(&[alone, first]), Some(at(1500)));
+        assert_eq!(waits(&[alone, first, all]), None);
+    }
+
+    #[test]
+    fn one_that_is_back_for_another_node_is_waited_for() {
+        let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
+        let seen = (1000, [UP, UP, AWAY], [UP; 3]);
+        assert_eq!(waits(&[lost, seen]), Some(at(1500)));
     }
 
     #[test]
     fn nobody_waits_for_long() {
-        let mut stragglers = Stragglers::default();
-        stragglers.look(at(0), &view(&[UP, AWAY, AWAY]));
-        let first = view(&[UP, UP, AWAY]);
-        stragglers.look(at(1000), &first);
-        stragglers.look(at(1400), &first);
-        assert_eq!(stragglers.wait(at(1500), &first, INTERVAL), None);
+        let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
+        let seen = |time| (time, [UP, UP, AWAY], [UP; 3]);
+        let looks = [lost, seen(1000), seen(1400), seen(1500)];
+        assert_eq!(waits(&looks), None);
     }
 
     #[test]
     fn a_loss_waits_for_nobody() {
-        let mut stragglers = Stragglers::default();
-        stragglers.look(at(0), &view(&[UP, UP, UP]));
-        let lost = view(&[UP, UP, AWAY]);
-        stragglers.look(at(1000), &lost);
-        assert_eq!(stragglers.wait(at(1000), &lost, INTERVAL), None);
+        let all = (0, [UP; 3], [UP; 3]);
+        let noticed = (1000, [UP, UP, AWAY], [UP; 3]);
+        let lost = (1100, [UP, UP, AWAY], [UP, UP, AWAY]);
+        assert_eq!(waits(&[all, noticed]), None);
+        assert_eq!(waits(&[all, noticed, lost]), None);
     }
 
     #[test]
     fn a_deleted_node_is_not_missing() {
-        let mut stragglers = Stragglers::default();
-        stragglers.look(at(0), &view(&[UP, AWAY, AWAY]));
-        let first = view(&[UP, UP, AWAY | NodeFlags::DELETED]);
-        stragglers.look(at(1000), &first);
-        assert_eq!(stragglers.wait(at(1001), &first, INTERVAL), None);
+        let gone = AWAY | NodeFlags::DELETED;
+        let before = (0, [UP, AWAY, gone], [AWAY, AWAY, gone]);
+        let after = (1000, [UP, UP, gone], [UP, UP, gone]);
+        assert_eq!(waits(&[before, after]), None);
     }
 }
