@@ -207,12 +207,11 @@ impl Engine {
     }
 
     fn waits_for_stragglers(&mut self, io: &Io<'_>) -> bool {
-        let wait = self
-            .stragglers
-            .wait(io.now, &self.view, self.recover_interval());
+        let wait = self.stragglers.wait(io.now, self.recover_interval());
         if let Some(until) = wait {
-            info!("A node is back, and one is still missing here: the recovery waits a moment");
-            self.next_round = self.next_round.min(until);
+            info!("A node is back, and one is still missing: the recovery waits a moment");
+            let again = io.now + SHORTEST_ROUND;
+            self.next_round = self.next_round.min(until).min(again);
         }
         wait.is_some()
     }

@@ -1,17 +1,17 @@
 //! Nodes that were lost together come back together, but not in the same moment, and not to all nodes at once.
 //!
 //! A network that is whole again brings one node back some tenths of a second before the next, and to one of the others before
-//! it brings it to the leader. A recovery for the first alone would have the second wait for RerecoveryTimeout, 10 s by default:
-//! so the leader waits half a RecoverInterval after a node was seen again, if it misses one itself.
+//! it brings it to the leader. A recovery for the first alone would have the second wait for RerecoveryTimeout, 10 s by default;
+//! one in which two of the nodes find each other fails. So the leader waits for half a RecoverInterval after a node was seen
+//! again, if any node still misses one.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
 
 use wire::Pnn;
-use wire::types::NodeFlags;
+use wire::types::{NodeAndFlags, NodeFlags};
 
 use super::consistency::Findings;
-use super::view::View;
 use crate::Time;
 
 /// When a node was last seen again.
@@ -20,17 +20,20 @@ pub(super) struct Stragglers {
     /// Those that some node saw last time; none: before the first look.
     seen: Option<BTreeSet<Pnn>>,
     last_return: Option<Time>,
+    /// Whether some node misses one.
+    is_incomplete: bool,
 }
 
 impl Stragglers {
     /// Looks who is there, by the leader's node map or by that of another node. What the first look finds has not come back.
     pub(super) fn look(&mut self, now: Time, findings: &Findings) {
         let maps = findings.nodemaps.values().chain([&findings.nodemap]);
-        let seen: BTreeSet<Pnn> = maps
+        let (away, there): (Vec<_>, Vec<_>) = maps
             .flat_map(|map| &map.nodes)
-            .filter(|node| !node.flags.contains(NodeFlags::DISCONNECTED))
-            .map(|node| node.pnn)
-            .collect();
+            .partition(|node| node.flags.contains(NodeFlags::DISCONNECTED));
+        let is_missed = |node: &&NodeAndFlags| !node.flags.contains(NodeFlags::DELETED);
+        self.is_incomplete = away.iter().any(is_missed);
+        let seen: BTreeSet<Pnn> = there.iter().map(|node| node.pnn).collect();
         if let Some(before) = &self.seen
             && !seen.is_subset(before)
         {
@@ -40,9 +43,9 @@ impl Stragglers {
     }
 
     /// Until when a recovery has to wait, if it has.
-    pub(super) fn wait(&self, now: Time, view: &View, interval: Duration) -> Option<Time> {
+    pub(super) fn wait(&self, now: Time, interval: Duration) -> Option<Time> {
         let until = self.last_return? + interval / 2;
-        (now < until && view.is_missing_a_node()).then_some(until)
+        (now < until && self.is_incomplete).then_some(until)
     }
 }
 
@@ -50,7 +53,7 @@ impl Stragglers {
 mod tests {
     use std::net::SocketAddr;
 
-    use wire::types::{NodeAndFlags, NodeMap, SockAddr};
+    use wire::types::{NodeMap, SockAddr};
 
     use super::*;
 
@@ -76,16 +79,14 @@ mod tests {
     /// What node 0 leads, as it is seen at these times by nodes 0 and 1; and until when a recovery waits after that.
     fn waits(looks: &[(u64, [NodeFlags; 3], [NodeFlags; 3])]) -> Option<Time> {
         let mut stragglers = Stragglers::default();
-        let mut view = View::new(Pnn(0), true);
         let mut now = Time::ZERO;
         for (time, of_0, of_1) in looks {
             now = at(*time);
-            view.nodemap = map(of_0);
             let mut findings = Findings::new(Pnn(0), map(of_0));
             findings.nodemaps.insert(Pnn(1), map(of_1));
             stragglers.look(now, &findings);
         }
-        stragglers.wait(now, &view, INTERVAL)
+        stragglers.wait(now, INTERVAL)
     }
 
     #[test]
@@ -102,6 +103,15 @@ mod tests {
         let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
         let seen = (1000, [UP, UP, AWAY], [UP; 3]);
         assert_eq!(waits(&[lost, seen]), Some(at(1500)));
+    }
+
+    #[test]
+    fn two_that_have_not_found_each_other_are_waited_for() {
+        let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
+        let found = (1000, [UP; 3], [UP, UP, AWAY]);
+        let all = (1100, [UP; 3], [UP; 3]);
+        assert_eq!(waits(&[lost, found]), Some(at(1500)));
+        assert_eq!(waits(&[lost, found, all]), None);
     }
 
     #[test]
