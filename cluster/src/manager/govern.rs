@@ -156,11 +156,11 @@ impl Engine {
         self.view.nodemap = findings.nodemap.clone();
         self.stragglers.look(io.now, &findings);
         match self.judge(io, &findings) {
+            Err(trouble) if self.waits_for_stragglers(io) => {
+                info!("{}: waiting for all nodes to be back", trouble.reason);
+            }
             Err(trouble) => {
                 error!("{}", trouble.reason);
-                if self.waits_for_stragglers(io) {
-                    return;
-                }
                 if let Some(culprit) = trouble.culprit {
                     self.blame(io, culprit, 1);
                 }
@@ -207,10 +207,10 @@ impl Engine {
     }
 
     fn waits_for_stragglers(&mut self, io: &Io<'_>) -> bool {
-        let wait = self.stragglers.wait(io.now, self.recover_interval());
+        let interval = self.recover_interval();
+        let wait = self.stragglers.wait(io.now, interval);
         if let Some(until) = wait {
-            info!("A node is back, and one is still missing: the recovery waits a moment");
-            let again = io.now + SHORTEST_ROUND;
+            let again = io.now + interval / 4;
             self.next_round = self.next_round.min(until).min(again);
         }
         wait.is_some()

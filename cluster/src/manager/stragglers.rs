@@ -1,15 +1,15 @@
 //! Nodes that were lost together come back together, but not in the same moment, and not to all nodes at once.
 //!
-//! A network that is whole again brings one node back some tenths of a second before the next, and to one of the others before
-//! it brings it to the leader. A recovery for the first alone would have the second wait for RerecoveryTimeout, 10 s by default;
-//! one in which two of the nodes find each other fails. So the leader waits for half a RecoverInterval after a node was seen
-//! again, if any node still misses one.
+//! A network that is whole again brings one node back up to a second before the next (a kernel asks for an address it does not
+//! know once a second), and to one of the others before it brings it to the leader. A recovery for the first alone would have
+//! the second wait for RerecoveryTimeout, 10 s by default; one in which two of the nodes find each other fails. So after a node
+//! was seen again the leader waits while a node that one sees is missing to another, for one and a half RecoverIntervals at most.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
 
 use wire::Pnn;
-use wire::types::{NodeAndFlags, NodeFlags};
+use wire::types::NodeFlags;
 
 use super::consistency::Findings;
 use crate::Time;
@@ -20,7 +20,7 @@ pub(super) struct Stragglers {
     /// Those that some node saw last time; none: before the first look.
     seen: Option<BTreeSet<Pnn>>,
     last_return: Option<Time>,
-    /// Whether some node misses one.
+    /// Whether a node that one saw was missing to another.
     is_incomplete: bool,
 }
 
@@ -28,12 +28,11 @@ impl Stragglers {
     /// Looks who is there, by the leader's node map or by that of another node. What the first look finds has not come back.
     pub(super) fn look(&mut self, now: Time, findings: &Findings) {
         let maps = findings.nodemaps.values().chain([&findings.nodemap]);
-        let (away, there): (Vec<_>, Vec<_>) = maps
+        let (missing, there): (Vec<_>, Vec<_>) = maps
             .flat_map(|map| &map.nodes)
             .partition(|node| node.flags.contains(NodeFlags::DISCONNECTED));
-        let is_missed = |node: &&NodeAndFlags| !node.flags.contains(NodeFlags::DELETED);
-        self.is_incomplete = away.iter().any(is_missed);
         let seen: BTreeSet<Pnn> = there.iter().map(|node| node.pnn).collect();
+        self.is_incomplete = missing.iter().any(|node| seen.contains(&node.pnn));
         if let Some(before) = &self.seen
             && !seen.is_subset(before)
         {
@@ -44,7 +43,7 @@ impl Stragglers {
 
     /// Until when a recovery has to wait, if it has.
     pub(super) fn wait(&self, now: Time, interval: Duration) -> Option<Time> {
-        let until = self.last_return? + interval / 2;
+        let until = self.last_return? + interval * 3 / 2;
         (now < until && self.is_incomplete).then_some(until)
     }
 }
@@ -53,7 +52,7 @@ impl Stragglers {
 mod tests {
     use std::net::SocketAddr;
 
-    use wire::types::{NodeMap, SockAddr};
+    use wire::types::{NodeAndFlags, NodeMap, SockAddr};
 
     use super::*;
 
@@ -90,11 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_comes_back_waits_for_the_next() {
+    fn the_first_that_comes_back_waits_for_those_that_it_sees() {
         let alone = (0, [UP, AWAY, AWAY], [AWAY; 3]);
-        let first = (1000, [UP, UP, AWAY], [UP, UP, AWAY]);
+        let first = (1000, [UP, UP, AWAY], [UP; 3]);
         let all = (1033, [UP; 3], [UP; 3]);
-        assert_eq!(waits(&[alone, first]), Some(at(1500)));
+        assert_eq!(waits(&[alone, first]), Some(at(2500)));
         assert_eq!(waits(&[alone, first, all]), None);
     }
 
@@ -102,7 +101,7 @@ mod tests {
     fn one_that_is_back_for_another_node_is_waited_for() {
         let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
         let seen = (1000, [UP, UP, AWAY], [UP; 3]);
-        assert_eq!(waits(&[lost, seen]), Some(at(1500)));
+        assert_eq!(waits(&[lost, seen]), Some(at(2500)));
     }
 
     #[test]
@@ -110,7 +109,7 @@ mod tests {
         let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
         let found = (1000, [UP; 3], [UP, UP, AWAY]);
         let all = (1100, [UP; 3], [UP; 3]);
-        assert_eq!(waits(&[lost, found]), Some(at(1500)));
+        assert_eq!(waits(&[lost, found]), Some(at(2500)));
         assert_eq!(waits(&[lost, found, all]), None);
     }
 
@@ -118,7 +117,7 @@ mod tests {
     fn nobody_waits_for_long() {
         let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
         let seen = |time| (time, [UP, UP, AWAY], [UP; 3]);
-        let looks = [lost, seen(1000), seen(1400), seen(1500)];
+        let looks = [lost, seen(1000), seen(2000), seen(2500)];
         assert_eq!(waits(&looks), None);
     }
 
@@ -132,10 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_node_is_not_missing() {
-        let gone = AWAY | NodeFlags::DELETED;
-        let before = (0, [UP, AWAY, gone], [AWAY, AWAY, gone]);
-        let after = (1000, [UP, UP, gone], [UP, UP, gone]);
+    fn nobody_waits_for_a_node_that_no_other_sees() {
+        let before = (0, [UP, AWAY, AWAY], [AWAY; 3]);
+        let after = (1000, [UP, UP, AWAY], [UP, UP, AWAY]);
         assert_eq!(waits(&[before, after]), None);
     }
 }
