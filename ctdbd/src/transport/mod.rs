@@ -137,9 +137,10 @@ impl Transport {
         }
     }
 
-    /// Queues a packet; it is dropped if there is no connection, as the network would. True: see [`Link::push`].
+    /// Queues a packet; it is dropped if the node is not connected, as the network would: what it hears first shall be what is
+    /// said to a node that has come. True: see [`Link::push`].
     pub(crate) fn send(&mut self, node: Pnn, packet: Vec<u8>) -> bool {
-        let Some(peer) = self.peers.get_mut(&node) else {
+        let Some(peer) = self.peers.get_mut(&node).filter(|peer| peer.connected) else {
             return false;
         };
         let Some(link) = peer.outgoing.as_mut() else {
