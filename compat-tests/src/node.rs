@@ -231,12 +231,21 @@ impl Node {
             .map(drop)
     }
 
-    /// Ends ctdbd as a crash does.
+    /// Ends ctdbd as a crash does. It has let go of its address then; on a busy machine that takes a moment.
     ///
     /// # Errors
     /// It does not run.
     pub fn kill_ctdbd(&self) -> Result<()> {
-        self.sh("kill -9 $(cat /run/ctdb/ctdbd.pid)").map(drop)
+        let pid = self.sh("cat /run/ctdb/ctdbd.pid")?;
+        let pid = pid.trim();
+        self.sh(&format!("kill -9 {pid}"))?;
+        // a zombie has closed its files
+        within(10, || {
+            self.sh(&format!(
+                "grep -q '^State:.Z' /proc/{pid}/status || ! test -e /proc/{pid}"
+            ))
+        })
+        .map(drop)
     }
 
     /// Starts smbd.
