@@ -268,4 +268,29 @@ mod tests {
         let mut behind = Behind::default();
         assert!((0..100).all(|_| !behind.push(BULK_LIMIT, &records)));
     }
+
+    #[tokio::test]
+    async fn nothing_is_said_to_a_node_that_is_not_connected_both_ways() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let peer = Peer {
+            address,
+            outgoing: Some(Link::new(crate::shell::link::Stream::Tcp(stream))),
+            incoming: None,
+            connector: tokio::spawn(async {}).abort_handle(),
+            restart: Rc::default(),
+            sign: Rc::default(),
+            can_answer: Rc::default(),
+            connected: false,
+            behind: Behind::default(),
+        };
+        let mut transport = Transport::new(Pnn(0), address.ip(), address.port());
+        transport.peers.insert(Pnn(1), peer);
+        for (connected, waiting) in [(false, 0), (true, 1)] {
+            transport.peers.get_mut(&Pnn(1)).unwrap().connected = connected;
+            transport.send(Pnn(1), message(Srvid(7)));
+            assert_eq!(transport.link(Pnn(1)).unwrap().waiting(), waiting);
+        }
+    }
 }
