@@ -154,7 +154,8 @@ impl Engine {
 
     fn on_findings(&mut self, io: &mut Io<'_>, findings: Findings) {
         self.view.nodemap = findings.nodemap.clone();
-        self.stragglers.look(io.now, &findings);
+        let interval = self.recover_interval();
+        self.stragglers.look(io.now, interval, &findings);
         match self.judge(io, &findings) {
             Err(trouble) if self.waits_for_stragglers(io) => {
                 info!("{}: waiting for all nodes to be back", trouble.reason);
@@ -207,10 +208,9 @@ impl Engine {
     }
 
     fn waits_for_stragglers(&mut self, io: &Io<'_>) -> bool {
-        let interval = self.recover_interval();
-        let wait = self.stragglers.wait(io.now, interval);
+        let wait = self.stragglers.wait(io.now);
         if let Some(until) = wait {
-            let again = io.now + interval / 4;
+            let again = io.now + self.recover_interval() / 4;
             self.next_round = self.next_round.min(until).min(again);
         }
         wait.is_some()

@@ -3,7 +3,8 @@
 //! A network that is whole again brings one node back up to a second before the next (a kernel asks for an address it does not
 //! know once a second), and to one of the others before it brings it to the leader. A recovery for the first alone would have
 //! the second wait for RerecoveryTimeout, 10 s by default; one in which two of the nodes find each other fails. So after a node
-//! was seen again the leader waits while a node that one sees is missing to another, for one and a half RecoverIntervals at most.
+//! was seen again the leader waits while a node that one sees is missing to another, for one and a half RecoverIntervals at most,
+//! and for as long it does not wait again: a connection that comes and goes all the time must not put a recovery off for ever.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -14,37 +15,40 @@ use wire::types::NodeFlags;
 use super::consistency::Findings;
 use crate::Time;
 
-/// When a node was last seen again.
+/// Who is there, and until when a recovery waits for the rest.
 #[derive(Debug, Default)]
 pub(super) struct Stragglers {
     /// Those that some node saw last time; none: before the first look.
     seen: Option<BTreeSet<Pnn>>,
-    last_return: Option<Time>,
+    until: Option<Time>,
     /// Whether a node that one saw was missing to another.
     is_incomplete: bool,
 }
 
 impl Stragglers {
     /// Looks who is there, by the leader's node map or by that of another node. What the first look finds has not come back.
-    pub(super) fn look(&mut self, now: Time, findings: &Findings) {
+    pub(super) fn look(&mut self, now: Time, interval: Duration, findings: &Findings) {
         let maps = findings.nodemaps.values().chain([&findings.nodemap]);
         let (missing, there): (Vec<_>, Vec<_>) = maps
             .flat_map(|map| &map.nodes)
             .partition(|node| node.flags.contains(NodeFlags::DISCONNECTED));
         let seen: BTreeSet<Pnn> = there.iter().map(|node| node.pnn).collect();
         self.is_incomplete = missing.iter().any(|node| seen.contains(&node.pnn));
+        let patience = interval * 3 / 2;
+        let is_due = self.until.is_none_or(|until| now >= until + patience);
         if let Some(before) = &self.seen
             && !seen.is_subset(before)
+            && is_due
         {
-            self.last_return = Some(now);
+            self.until = Some(now + patience);
         }
         self.seen = Some(seen);
     }
 
     /// Until when a recovery has to wait, if it has.
-    pub(super) fn wait(&self, now: Time, interval: Duration) -> Option<Time> {
-        let until = self.last_return? + interval * 3 / 2;
-        (now < until && self.is_incomplete).then_some(until)
+    pub(super) fn wait(&self, now: Time) -> Option<Time> {
+        self.until
+            .filter(|until| now < *until && self.is_incomplete)
     }
 }
 
@@ -83,9 +87,9 @@ mod tests {
             now = at(*time);
             let mut findings = Findings::new(Pnn(0), map(of_0));
             findings.nodemaps.insert(Pnn(1), map(of_1));
-            stragglers.look(now, &findings);
+            stragglers.look(now, INTERVAL, &findings);
         }
-        stragglers.wait(now, INTERVAL)
+        stragglers.wait(now)
     }
 
     #[test]
@@ -119,6 +123,16 @@ mod tests {
         let seen = |time| (time, [UP, UP, AWAY], [UP; 3]);
         let looks = [lost, seen(1000), seen(2000), seen(2500)];
         assert_eq!(waits(&looks), None);
+    }
+
+    #[test]
+    fn one_that_comes_and_goes_is_not_waited_for_all_the_time() {
+        let lost = |time| (time, [UP, UP, AWAY], [UP, UP, AWAY]);
+        let seen = |time| (time, [UP, UP, AWAY], [UP; 3]);
+        let looks = [lost(0), seen(1000), lost(1800), seen(2600)];
+        assert_eq!(waits(&looks), None);
+        let looks = [lost(0), seen(1000), lost(3000), seen(4000)];
+        assert_eq!(waits(&looks), Some(at(5500)));
     }
 
     #[test]

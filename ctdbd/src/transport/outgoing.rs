@@ -39,6 +39,7 @@ pub(super) async fn keep_connected(
     };
     loop {
         let attempt = tokio::select! {
+            biased;
             attempt = tokio::time::timeout(RETRY, connect(own, to)) => attempt,
             () = signs.next(LOST) => continue,
         };
