@@ -6,7 +6,7 @@ use core::time::Duration;
 use tracing::{error, info, warn};
 use wire::Pnn;
 use wire::control::Request;
-use wire::types::RecoveryMode;
+use wire::types::{NodeFlags, RecoveryMode};
 
 use super::engine::Engine;
 use super::io::{LockEvent, Output};
@@ -202,11 +202,15 @@ impl Engine {
 
     /// Whether a recovery has to wait: after the coordinator, or the nodes, were away, they come back one by one.
     pub(super) fn waits_for_members(&self, io: &Io<'_>) -> bool {
+        let nodes = || self.view.nodemap.nodes.iter().map(|node| node.flags);
+        let is_missing = |flags: NodeFlags| {
+            flags.contains(NodeFlags::DISCONNECTED) && !flags.contains(NodeFlags::DELETED)
+        };
         let waits = self
             .member
             .as_ref()
             .is_some_and(|member| member.is_patient(io.now))
-            && self.view.is_missing_a_node();
+            && nodes().any(is_missing);
         if waits {
             info!("Not all nodes are back with the coordinator, waiting for them");
         }

@@ -20,6 +20,7 @@ use crate::Time;
 pub(super) struct Stragglers {
     /// Those that some node saw last time; none: before the first look.
     seen: Option<BTreeSet<Pnn>>,
+    /// Until when a recovery waits; also afterwards, for the next wait is not to follow at once.
     until: Option<Time>,
     /// Whether a node that one saw was missing to another.
     is_incomplete: bool,
@@ -79,8 +80,20 @@ mod tests {
         }
     }
 
+    type Look = (u64, [NodeFlags; 3], [NodeFlags; 3]);
+
+    /// Node 2 is lost to both.
+    fn lost(time: u64) -> Look {
+        (time, [UP, UP, AWAY], [UP, UP, AWAY])
+    }
+
+    /// Only node 1 sees node 2.
+    fn seen(time: u64) -> Look {
+        (time, [UP, UP, AWAY], [UP; 3])
+    }
+
     /// What node 0 leads, as it is seen at these times by nodes 0 and 1; and until when a recovery waits after that.
-    fn waits(looks: &[(u64, [NodeFlags; 3], [NodeFlags; 3])]) -> Option<Time> {
+    fn waits(looks: &[Look]) -> Option<Time> {
         let mut stragglers = Stragglers::default();
         let mut now = Time::ZERO;
         for (time, of_0, of_1) in looks {
@@ -103,32 +116,25 @@ mod tests {
 
     #[test]
     fn one_that_is_back_for_another_node_is_waited_for() {
-        let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
-        let seen = (1000, [UP, UP, AWAY], [UP; 3]);
-        assert_eq!(waits(&[lost, seen]), Some(at(2500)));
+        assert_eq!(waits(&[lost(0), seen(1000)]), Some(at(2500)));
     }
 
     #[test]
     fn two_that_have_not_found_each_other_are_waited_for() {
-        let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
         let found = (1000, [UP; 3], [UP, UP, AWAY]);
         let all = (1100, [UP; 3], [UP; 3]);
-        assert_eq!(waits(&[lost, found]), Some(at(2500)));
-        assert_eq!(waits(&[lost, found, all]), None);
+        assert_eq!(waits(&[lost(0), found]), Some(at(2500)));
+        assert_eq!(waits(&[lost(0), found, all]), None);
     }
 
     #[test]
     fn nobody_waits_for_long() {
-        let lost = (0, [UP, UP, AWAY], [UP, UP, AWAY]);
-        let seen = |time| (time, [UP, UP, AWAY], [UP; 3]);
-        let looks = [lost, seen(1000), seen(2000), seen(2500)];
+        let looks = [lost(0), seen(1000), seen(2000), seen(2500)];
         assert_eq!(waits(&looks), None);
     }
 
     #[test]
     fn one_that_comes_and_goes_is_not_waited_for_all_the_time() {
-        let lost = |time| (time, [UP, UP, AWAY], [UP, UP, AWAY]);
-        let seen = |time| (time, [UP, UP, AWAY], [UP; 3]);
         let looks = [lost(0), seen(1000), lost(1800), seen(2600)];
         assert_eq!(waits(&looks), None);
         let looks = [lost(0), seen(1000), lost(3000), seen(4000)];
@@ -138,10 +144,8 @@ mod tests {
     #[test]
     fn a_loss_waits_for_nobody() {
         let all = (0, [UP; 3], [UP; 3]);
-        let noticed = (1000, [UP, UP, AWAY], [UP; 3]);
-        let lost = (1100, [UP, UP, AWAY], [UP, UP, AWAY]);
-        assert_eq!(waits(&[all, noticed]), None);
-        assert_eq!(waits(&[all, noticed, lost]), None);
+        assert_eq!(waits(&[all, seen(1000)]), None);
+        assert_eq!(waits(&[all, seen(1000), lost(1100)]), None);
     }
 
     #[test]

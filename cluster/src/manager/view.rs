@@ -60,13 +60,6 @@ impl View {
         self.without(NodeFlags::INACTIVE)
     }
 
-    /// Whether a node of the cluster is not there.
-    pub(super) fn is_missing_a_node(&self) -> bool {
-        self.nodemap.nodes.iter().any(|node| {
-            node.flags.contains(NodeFlags::DISCONNECTED) && !node.flags.contains(NodeFlags::DELETED)
-        })
-    }
-
     fn without(&self, flags: NodeFlags) -> Vec<Pnn> {
         let fits = |node: &&NodeAndFlags| !node.flags.intersects(flags);
         self.nodemap
